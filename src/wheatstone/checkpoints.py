@@ -1,0 +1,103 @@
+"""Names to weights: what every part shares about configuration, saving, loading and telling itself apart."""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from wheatstone.errors import CheckpointError
+
+__all__ = ["Part", "sha256_of_file", "sha256_of_state"]
+
+
+class Part:
+    """Base of everything with a place in the pipeline: depth estimators, synthesizers, matchers.
+
+    A subclass keeps its constructor arguments (plain JSON values) in `config` and its network, if it has one, in
+    `network`; saving, loading, moving and fingerprints then come for free.
+
+    Attributes:
+        name: preset name of the part.
+        config: constructor arguments by keyword; `type(part)(**part.config)` rebuilds the part without its weights.
+        network: the torch module that holds the weights, or None.
+    """
+
+    name: ClassVar[str] = ""
+    config: Mapping[str, Any]
+    network: nn.Module | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lives; the CPU for a part without weights."""
+        parameter = next(self.network.parameters(), None) if self.network is not None else None
+        return parameter.device if parameter is not None else torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the network; float32 for a part without weights."""
+        parameter = next(self.network.parameters(), None) if self.network is not None else None
+        return parameter.dtype if parameter is not None else torch.float32
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+        """Move the network, in place, and return the part."""
+        if self.network is not None:
+            self.network.to(device=device, dtype=dtype)
+        return self
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the result of this part depends on: name, configuration and the digest of its weights."""
+        weights = None if self.network is None else sha256_of_state(self.network.state_dict())
+        return {"part": self.name, "config": dict(self.config), "weights_sha256": weights}
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and, with a network, `model.safetensors` (Hub layout)."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        header = {"wheatstone": self.name, **self.config}
+        (folder / "config.json").write_text(json.dumps(header, indent=2) + "\n")
+        if self.network is not None:
+            state = {key: value.detach().cpu().contiguous() for key, value in self.network.state_dict().items()}
+            save_file(state, folder / "model.safetensors")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """Rebuild the part from a folder that `save_pretrained` wrote.
+
+        Raises:
+            CheckpointError: no `config.json`, another part's folder, or weights that do not fit.
+        """
+        folder = Path(folder)
+        config_file = folder / "config.json"
+        if not config_file.is_file():
+            raise CheckpointError(f"{folder}: no config.json, so this is not a folder of {cls.name!r} weights")
+        config = json.loads(config_file.read_text())
+        if (found := config.pop("wheatstone", None)) != cls.name:
+            raise CheckpointError(f"{config_file}: holds a {found!r}, not a {cls.name!r}")
+        part = cls(**config)
+        if part.network is not None:
+            part.network.load_state_dict(load_file(folder / "model.safetensors"))
+        return part
+
+
+def sha256_of_file(path: str | Path) -> str:
+    """Hex digest of a file's bytes."""
+    digest = sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_of_state(state: Mapping[str, torch.Tensor]) -> str:
+    """Hex digest of a state dict, independent of key order and of the device it lives on."""
+    digest = sha256()
+    for key in sorted(state):
+        tensor = state[key].detach().cpu().contiguous()
+        digest.update(f"{key}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()

@@ -1,0 +1,37 @@
+"""The contract of a view synthesizer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wheatstone.checkpoints import Part
+from wheatstone.samples import View
+
+__all__ = ["ViewSynthesizer"]
+
+
+class ViewSynthesizer(Part):
+    """A part that makes the view at baseline k from the left view and its disparity."""
+
+    def __call__(
+        self,
+        left: Any,
+        disparity: Float[Tensor, "B 1 H W"] | None = None,
+        valid: Bool[Tensor, "B 1 H W"] | None = None,
+        *,
+        baseline: float = 1.0,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> View:
+        """Make the view at `baseline` (1 = right, -1 = left-left, 0.5 = centre).
+
+        Args:
+            left: `[B,3,H,W]` in 0..1, a PIL image, or a uint8 HWC array.
+            disparity: pixels of this width, left is the reference, any sign; the view is the warp by `baseline * disparity`.
+            valid: where the disparity is usable (default everywhere); the rest lands nowhere.
+            baseline: position of the new view along the baseline.
+            generators: one CPU generator an item, for parts that draw random numbers.
+        """
+        raise NotImplementedError
