@@ -21,7 +21,7 @@ _PUBLIC = {
 }
 _ROOMS = ("depth", "disparity", "evaluation", "geometry", "samples", "scenes", "viewing")
 
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
     from wheatstone.datasets import load_dataset
