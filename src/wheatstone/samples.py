@@ -138,12 +138,13 @@ def image_batch(image: Any, name: str = "image") -> Float[Tensor, "B 3 H W"]:
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = f"array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ShapeError(f"`{name}` must be a float tensor in 0..1, a PIL image or a uint8 HWC array, got {found}")
+    shape = list(image.shape)
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=-1)
     if image.ndim == 3:
         image = image[None]
     if image.ndim != 4 or image.shape[-1] != 3:
-        raise ShapeError(f"`{name}` must have shape [H,W,3], [H,W] or [B,H,W,3], got {list(image.shape)}")
+        raise ShapeError(f"`{name}` must have shape [H,W,3], [H,W] or [B,H,W,3], got {shape}")
     return torch.from_numpy(np.ascontiguousarray(image)).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
