@@ -134,7 +134,7 @@ def image_batch(image: Any, name: str = "image") -> Float[Tensor, "B 3 H W"]:
     if isinstance(image, Tensor):
         return _tensor_batch(image, name)
     if hasattr(image, "convert") and hasattr(image, "size"):
-        image = np.asarray(image.convert("RGB"))
+        image = np.array(image.convert("RGB"))
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = f"array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ShapeError(f"`{name}` must be a float tensor in 0..1, a PIL image or a uint8 HWC array, got {found}")
