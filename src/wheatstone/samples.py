@@ -43,10 +43,15 @@ class Origin(IntEnum):
 
 @dataclass(frozen=True)
 class Depth:
-    """Relative inverse depth `[B,1,H,W]` (larger = nearer, per-image scale and shift unknown) and confidence 0..1."""
+    """Relative inverse depth `[B,1,H,W]` (larger = nearer, per-image scale and shift unknown) and confidence 0..1.
+
+    `notes` holds plain JSON values about how this result came about that a manifest must keep: `unit` is `"1/m"` where the
+    estimator is metric, `tiles` and `downscaled_by` say that memory did not allow the plain way.
+    """
 
     inverse_depth: Float[Tensor, "B 1 H W"]
     confidence: Float[Tensor, "B 1 H W"] | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

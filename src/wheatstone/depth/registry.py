@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from wheatstone.checkpoints import is_hub_id
 from wheatstone.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ PRESETS = {
     "depth-anything-v2-small": "wheatstone.depth.depth_anything",
     "depth-anything-v2-base": "wheatstone.depth.depth_anything",
     "depth-anything-v2-large": "wheatstone.depth.depth_anything",
+    "depth-anything-v1-small": "wheatstone.depth.hub",
+    "depth-anything-v1-base": "wheatstone.depth.hub",
+    "depth-anything-v1-large": "wheatstone.depth.hub",
+    "dpt-large": "wheatstone.depth.hub",
 }
 
 
@@ -51,7 +56,7 @@ def load_depth(
         module = import_module(PRESETS[name])
     elif Path(name).suffix == ".pth" and Path(name).is_file():
         module = import_module("wheatstone.depth.depth_anything")
-    elif Path(name).is_dir() or name.count("/") == 1:
+    elif Path(name).is_dir() or is_hub_id(name):
         module = import_module("wheatstone.depth.hub")
     else:
         raise InputError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from wheatstone.checkpoints import is_hub_id
 from wheatstone.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ PRESETS = {
     "background": "wheatstone.synthesis.background",
     "embedded": "wheatstone.synthesis.embedded",
     "inpainting": "wheatstone.synthesis.inpainting",
+    "stereogen": "wheatstone.synthesis.inpainting",
+    "sd2-inpainting": "wheatstone.synthesis.inpainting",
     "warp": "wheatstone.synthesis.rows",
 }
 
@@ -50,7 +53,7 @@ def load_synthesizer(
     """
     if name in PRESETS:
         module = import_module(PRESETS[name])
-    elif Path(name).is_dir() or name.count("/") == 1:
+    elif Path(name).is_dir() or is_hub_id(name):
         module = import_module("wheatstone.synthesis.folders")
     else:
         raise InputError(

@@ -1,18 +1,22 @@
-"""Names to weights: what every part shares about configuration, saving, loading and telling itself apart."""
+"""What every part shares about configuration, saving, loading and telling itself apart."""
 
 import json
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
+from wheatstone.checkpoints.states import fit_state, load_json, load_state
 from wheatstone.errors import CheckpointError
 
 __all__ = ["Part", "sha256_of_file", "sha256_of_state"]
+
+# not `typing.Self`: the run-time shape checker of the tests cannot see the class behind it
+PartT = TypeVar("PartT", bound="Part")
 
 
 class Part:
@@ -43,7 +47,7 @@ class Part:
         parameter = next(self.network.parameters(), None) if self.network is not None else None
         return parameter.dtype if parameter is not None else torch.float32
 
-    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Self:
+    def to(self: PartT, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> PartT:
         """Move the network, in place, and return the part."""
         if self.network is not None:
             self.network.to(device=device, dtype=dtype)
@@ -62,10 +66,12 @@ class Part:
         (folder / "config.json").write_text(json.dumps(header, indent=2) + "\n")
         if self.network is not None:
             state = {key: value.detach().cpu().contiguous() for key, value in self.network.state_dict().items()}
-            save_file(state, folder / "model.safetensors")
+            unfinished = folder / "model.safetensors.part"
+            save_file(state, unfinished)
+            unfinished.replace(folder / "model.safetensors")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Self:
+    def from_pretrained(cls: type[PartT], folder: str | Path) -> PartT:
         """Rebuild the part from a folder that `save_pretrained` wrote.
 
         Raises:
@@ -75,12 +81,13 @@ class Part:
         config_file = folder / "config.json"
         if not config_file.is_file():
             raise CheckpointError(f"{folder}: no config.json, so this is not a folder of {cls.name!r} weights")
-        config = json.loads(config_file.read_text())
+        config = load_json(config_file)
         if (found := config.pop("wheatstone", None)) != cls.name:
             raise CheckpointError(f"{config_file}: holds a {found!r}, not a {cls.name!r}")
         part = cls(**config)
         if part.network is not None:
-            part.network.load_state_dict(load_file(folder / "model.safetensors"))
+            weights = folder / "model.safetensors"
+            part.network.load_state_dict(fit_state(load_state(weights), part.network.state_dict(), source=weights))
         return part
 
 

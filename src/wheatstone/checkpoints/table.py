@@ -1,0 +1,141 @@
+"""The model table: every set of weights the library knows by name, with address, licence, size and what is known of it.
+
+Facts that are not established stay None or say so: an entry never guesses a digest, a size or a licence.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["MODELS", "ModelEntry", "licence_note"]
+
+_CC_BY_NC = "CC-BY-NC-4.0"
+_UNCHECKED = "not established here: read the model card at the address"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One set of weights.
+
+    Attributes:
+        name: what users type.
+        kind: the place of the pipeline it fills.
+        addresses: Hub ids (`owner/model[/folder]`), tried in order; empty for weights that ship with the package.
+        licence: SPDX identifier, or what is known in words.
+        commercial: whether commercial use is allowed; None where this is not established.
+        parameters: number of parameters, or None.
+        size_bytes: size of the files, or None.
+        sha256: digest of the weight file, or None where no released file has been checked.
+        figures: published or measured quality, with its source.
+        note: anything a user must know before choosing it.
+    """
+
+    name: str
+    kind: Literal["depth", "synthesizer", "matcher"]
+    addresses: tuple[str, ...]
+    licence: str
+    commercial: bool | None
+    parameters: int | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    figures: str = ""
+    note: str = ""
+
+    @property
+    def ships(self) -> bool:
+        """Whether the weights are part of the package."""
+        return not self.addresses
+
+
+_ENTRIES = (
+    ModelEntry(
+        "embedded-depth",
+        "depth",
+        (),
+        "Apache-2.0",
+        True,
+        figures="see its model card",
+        note="placeholder depth trained on rendered scenes alone; lets the whole path run without network or GPU",
+    ),
+    ModelEntry(
+        "embedded-filler",
+        "synthesizer",
+        (),
+        "Apache-2.0",
+        True,
+        figures="see its model card",
+        note="small residual network on the row fill, trained on rendered scenes alone",
+    ),
+    ModelEntry(
+        "depth-anything-v2-small",
+        "depth",
+        ("depth-anything/Depth-Anything-V2-Small-hf",),
+        "Apache-2.0",
+        True,
+        parameters=24_785_089,
+        note="relative inverse depth; the authors' depth_anything_v2_vits.pth loads too",
+    ),
+    ModelEntry(
+        "depth-anything-v2-base",
+        "depth",
+        ("depth-anything/Depth-Anything-V2-Base-hf",),
+        _CC_BY_NC,
+        False,
+        parameters=97_470_785,
+        note="relative inverse depth; the authors' depth_anything_v2_vitb.pth loads too",
+    ),
+    ModelEntry(
+        "depth-anything-v2-large",
+        "depth",
+        ("depth-anything/Depth-Anything-V2-Large-hf",),
+        _CC_BY_NC,
+        False,
+        parameters=335_315_649,
+        note="relative inverse depth; what ZeroStereo used; the authors' depth_anything_v2_vitl.pth loads too",
+    ),
+    ModelEntry("depth-anything-v1-small", "depth", ("LiheYoung/depth-anything-small-hf",), _UNCHECKED, None),
+    ModelEntry("depth-anything-v1-base", "depth", ("LiheYoung/depth-anything-base-hf",), _UNCHECKED, None),
+    ModelEntry("depth-anything-v1-large", "depth", ("LiheYoung/depth-anything-large-hf",), _UNCHECKED, None),
+    ModelEntry(
+        "dpt-large",
+        "depth",
+        ("Intel/dpt-large",),
+        _UNCHECKED,
+        None,
+        note="MiDaS v3: relative inverse depth",
+    ),
+    ModelEntry(
+        "stereogen",
+        "synthesizer",
+        ("Windsrain/ZeroStereo/StereoGen",),
+        "MIT (tag of the repository; its base, Stable Diffusion 2, has a licence of its own)",
+        None,
+        figures="512x512 at 50 steps: 1.9 s and 5.8 GB an image as published, GPU not named",
+        note="ZeroStereo's inpainting model, trained on masks reduced to latent size by nearest sampling",
+    ),
+    ModelEntry(
+        "sd2-inpainting",
+        "synthesizer",
+        ("sd2-community/stable-diffusion-2-inpainting",),
+        "CreativeML Open RAIL++-M as far as known: check at the address",
+        None,
+        note="base model of stereogen; the original address is gone, this is a copy named by ZeroStereo's author",
+    ),
+)
+
+MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def licence_note(name: str) -> str | None:
+    """One sentence to show whoever chooses a model whose licence limits its use; None if there is nothing to say.
+
+    Args:
+        name: a name of the model table, a Hub id, or the name of an authors' weight file.
+    """
+    plain = name.rsplit("/", 1)[-1].lower()
+    for entry in MODELS.values():
+        known = {entry.name, *(address.lower() for address in entry.addresses)}
+        letter = {"base": "vitb", "large": "vitl"}.get(entry.name.rsplit("-", 1)[-1], "-")
+        is_file = entry.name.startswith("depth-anything-v2") and plain == f"depth_anything_v2_{letter}.pth"
+        if (name.lower() in known or is_file) and entry.commercial is False:
+            return f"{entry.name} is licensed {entry.licence}: not for commercial use (depth-anything-v2-small is Apache-2.0)"
+    return None

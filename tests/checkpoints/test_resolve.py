@@ -1,0 +1,54 @@
+import pytest
+
+from wheatstone.checkpoints import MODELS, is_hub_id, licence_note, mirror_variable, resolve_weights
+from wheatstone.errors import CheckpointError
+
+
+def test_weights_argument_wins_then_mirror_then_table(tmp_path, monkeypatch):
+    mine, mirror = tmp_path / "mine", tmp_path / "mirror"
+    mine.mkdir()
+    mirror.mkdir()
+    monkeypatch.setenv(mirror_variable("stereogen"), str(mirror))
+    assert resolve_weights("stereogen", mine) == mine
+    assert resolve_weights("stereogen") == mirror
+    assert resolve_weights(str(mine)) == mine
+
+
+def test_offline_error_says_what_to_do():
+    with pytest.raises(CheckpointError, match=r"Windsrain/ZeroStereo.*stereogen=PATH.*WHEATSTONE_MIRROR_STEREOGEN"):
+        resolve_weights("stereogen")
+    with pytest.raises(CheckpointError, match="no such file or folder"):
+        resolve_weights("stereogen", "/not/there")
+
+
+@pytest.mark.parametrize(
+    ("name", "yes"),
+    [
+        ("a/b", True),
+        ("a/b/c", True),
+        ("a", False),
+        ("/a/b", False),
+        ("./a/b", False),
+        ("a/b c", False),
+        ("../a", False),
+    ],
+)
+def test_hub_ids(name, yes):
+    assert is_hub_id(name) is yes
+
+
+def test_table_names_are_unique_and_addresses_are_hub_ids():
+    assert all(name == entry.name for name, entry in MODELS.items())
+    assert all(is_hub_id(address) for entry in MODELS.values() for address in entry.addresses)
+
+
+def test_licence_note_for_non_commercial_weights_only():
+    for name in (
+        "depth-anything-v2-large",
+        "/x/depth_anything_v2_vitl.pth",
+        "depth-anything/Depth-Anything-V2-Large-hf",
+    ):
+        assert "CC-BY-NC-4.0" in (licence_note(name) or "")
+    assert "base" in (licence_note("depth_anything_v2_vitb.pth") or "")
+    for name in ("depth-anything-v2-small", "depth_anything_v2_vits.pth", "embedded", "rows"):
+        assert licence_note(name) is None
