@@ -1,0 +1,25 @@
+"""Bytes to arrays and back: images, disparity files, atomic writing. Knows no data sets."""
+
+from wheatstone.files.atomic import atomic_path, write_bytes
+from wheatstone.files.disparity import read_disparity, write_disparity
+from wheatstone.files.images import MAX_PIXELS, Photo, decode_photo, read_image, read_photo, write_image
+from wheatstone.files.pfm import read_pfm, write_pfm
+from wheatstone.files.png import decode_png, encode_png, png_text
+
+__all__ = [
+    "MAX_PIXELS",
+    "Photo",
+    "atomic_path",
+    "decode_photo",
+    "decode_png",
+    "encode_png",
+    "png_text",
+    "read_disparity",
+    "read_image",
+    "read_pfm",
+    "read_photo",
+    "write_bytes",
+    "write_disparity",
+    "write_image",
+    "write_pfm",
+]
