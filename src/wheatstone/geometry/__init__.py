@@ -1,0 +1,30 @@
+"""Pure tensor maths of image geometry: warps with visibility and holes, disparity clean-up and resizing, padding."""
+
+from wheatstone.geometry.backward import backward_warp
+from wheatstone.geometry.cleanup import (
+    clean_disparity,
+    nearest_refill,
+    relative_edges,
+    resize_disparity,
+    sobel_magnitude,
+)
+from wheatstone.geometry.forward import ForwardWarper, Landing, forward_warp
+from wheatstone.geometry.holes import HoleEnds, hole_ends, hole_origin
+from wheatstone.geometry.padding import Padding, pad_to_multiple
+
+__all__ = [
+    "ForwardWarper",
+    "HoleEnds",
+    "Landing",
+    "Padding",
+    "backward_warp",
+    "clean_disparity",
+    "forward_warp",
+    "hole_ends",
+    "hole_origin",
+    "nearest_refill",
+    "pad_to_multiple",
+    "relative_edges",
+    "resize_disparity",
+    "sobel_magnitude",
+]

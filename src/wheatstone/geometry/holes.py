@@ -1,0 +1,63 @@
+"""Holes of a warped view: where their known neighbours are, and what kind of hole each pixel belongs to."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+from wheatstone.samples import Origin
+
+__all__ = ["HoleEnds", "hole_ends", "hole_origin"]
+
+
+@dataclass(frozen=True)
+class HoleEnds:
+    """For every pixel the nearest known column of its row, itself included: `left` is -1 and `right` is W where none."""
+
+    left: Int64[Tensor, "B 1 H W"]
+    right: Int64[Tensor, "B 1 H W"]
+
+
+def hole_ends(hole: Bool[Tensor, "B 1 H W"]) -> HoleEnds:
+    """Find the ends of the horizontal run of hole pixels that each pixel lies in."""
+    width = hole.shape[-1]
+    column = torch.arange(width, device=hole.device).expand(hole.shape)
+    left = column.masked_fill(hole, -1).cummax(-1).values
+    right = column.masked_fill(hole, width).flip(-1).cummin(-1).values.flip(-1)
+    return HoleEnds(left, right)
+
+
+def hole_origin(
+    hole: Bool[Tensor, "B 1 H W"],
+    disparity_of_view: Float[Tensor, "B 1 H W"],
+    *,
+    side: Literal["left", "right", "both"] = "both",
+    crack_width: int = 2,
+    crack_step: float = 4.24,
+    ends: HoleEnds | None = None,
+) -> UInt8[Tensor, "B 1 H W"]:
+    """Label every pixel of a warped view with its `Origin`: warped, crack, disocclusion or border.
+
+    Args:
+        hole: frame of the new view.
+        disparity_of_view: what landed on each known pixel, in pixels of the warp that was made; ignored in holes.
+        side: image side where the view looks past the photograph: `"right"` for a positive warp, `"left"` for a negative
+            one. A run of holes that reaches this side is `Origin.BORDER`.
+        crack_width: a run of at most this many pixels can be a crack, a surface stretched apart.
+        crack_step: largest difference of disparity between the two ends of a crack, px; the default is the step that
+            `clean_disparity` begins to call an edge. What is neither border nor crack is a disocclusion.
+        ends: result of `hole_ends`, if it is at hand.
+    """
+    width = hole.shape[-1]
+    ends = hole_ends(hole) if ends is None else ends
+    at_left, at_right = ends.left < 0, ends.right >= width
+    border = {"left": at_left, "right": at_right, "both": at_left | at_right}[side]
+    from_left = disparity_of_view.gather(-1, ends.left.clamp(min=0))
+    from_right = disparity_of_view.gather(-1, ends.right.clamp(max=width - 1))
+    narrow = (ends.right - ends.left - 1 <= crack_width) & ~at_left & ~at_right
+    crack = narrow & ((from_left - from_right).abs() <= crack_step)
+    origin = torch.full(hole.shape, int(Origin.DISOCCLUSION), dtype=torch.uint8, device=hole.device)
+    origin.masked_fill_(crack, int(Origin.CRACK)).masked_fill_(border, int(Origin.BORDER))
+    return origin.masked_fill_(~hole, int(Origin.WARPED))

@@ -1,0 +1,148 @@
+"""The first half of every synthesizer that warps: move the left view, know the holes, paint only them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from wheatstone.errors import InputError, ShapeError
+from wheatstone.geometry import ForwardWarper, HoleEnds, hole_ends, hole_origin
+from wheatstone.samples import View, image_batch
+from wheatstone.synthesis.base import ViewSynthesizer
+
+__all__ = ["HoleFiller", "WarpedView", "warp_left"]
+
+
+@dataclass(frozen=True)
+class WarpedView:
+    """The left view moved to a baseline, with its holes still open.
+
+    Attributes:
+        image: 0..1, 0 in holes.
+        hole: frame of the new view, True where nothing landed.
+        visible: frame of the left view, True where a pixel is seen in the new view too.
+        disparity: frame of the new view, disparity (baseline 1, px) of what landed, never a mixture; 0 in holes.
+        origin: frame of the new view, the `Origin` of every pixel.
+        ends: nearest known columns to the left and right of every pixel.
+        baseline: where the view was moved to.
+    """
+
+    image: Float[Tensor, "B 3 H W"]
+    hole: Bool[Tensor, "B 1 H W"]
+    visible: Bool[Tensor, "B 1 H W"]
+    disparity: Float[Tensor, "B 1 H W"]
+    origin: UInt8[Tensor, "B 1 H W"]
+    ends: HoleEnds
+    baseline: float
+
+    def finish(self, fill: Float[Tensor, "B 3 H W"]) -> View:
+        """Take `fill` inside the holes, clamped to 0..1; everything else stays the warp, bit by bit."""
+        image = torch.where(self.hole, fill.to(self.image.dtype).clamp(0, 1), self.image)
+        return View(image=image, hole=self.hole, visible=self.visible, origin=self.origin)
+
+    def mirror(self) -> "WarpedView":
+        """Swap left and right in every map; the same moved view, seen in a mirror."""
+        last = self.hole.shape[-1] - 1
+        return WarpedView(
+            image=self.image.flip(-1),
+            hole=self.hole.flip(-1),
+            visible=self.visible.flip(-1),
+            disparity=self.disparity.flip(-1),
+            origin=self.origin.flip(-1),
+            ends=HoleEnds(left=last - self.ends.right.flip(-1), right=last - self.ends.left.flip(-1)),
+            baseline=-self.baseline,
+        )
+
+
+def warp_left(
+    left: Any,
+    disparity: Float[Tensor, "B 1 H W"] | None,
+    valid: Bool[Tensor, "B 1 H W"] | None = None,
+    baseline: float = 1.0,
+    *,
+    warper: ForwardWarper | None = None,
+) -> WarpedView:
+    """Warp the left view by `baseline * disparity`.
+
+    Args:
+        left: `[B,3,H,W]` in 0..1, a PIL image, or a uint8 HWC array.
+        disparity: pixels of this width, larger = nearer, any sign.
+        valid: where it is usable (default everywhere); the rest lands nowhere and becomes a hole.
+        baseline: 1 right, -1 left-left, 0.5 centre. Negative ones are warped in the mirror, where they are positive, so that
+            nearer still hides farther.
+        warper: how to warp, by default the two-tap splat.
+
+    Returns:
+        The moved view; its `disparity` is that of what landed, so hole fillers can tell background from foreground.
+
+    Raises:
+        InputError: no disparity, or a baseline that is not finite.
+        ShapeError: left view and disparity differ in size.
+    """
+    image = image_batch(left, "left")
+    if disparity is None:
+        raise InputError("this synthesizer moves pixels and needs their disparity")
+    expected = (image.shape[0], 1, *image.shape[-2:])
+    for name, values in (("disparity", disparity), ("valid", valid)):
+        if values is not None and tuple(values.shape) != expected:
+            raise ShapeError(f"`{name}` must have the size of the left view {list(expected)}, got {list(values.shape)}")
+    if not math.isfinite(baseline):
+        raise InputError(f"the baseline must be a finite number, got {baseline}")
+    warper = warper or ForwardWarper()
+    if baseline >= 0:
+        return _warp(image, disparity, valid, float(baseline), warper)
+    flipped = _warp(
+        image.flip(-1), disparity.flip(-1), None if valid is None else valid.flip(-1), -float(baseline), warper
+    )
+    return flipped.mirror()
+
+
+def _warp(image: Tensor, disparity: Tensor, valid: Tensor | None, baseline: float, warper: ForwardWarper) -> WarpedView:
+    """Warp to a baseline >= 0."""
+    shift = disparity * baseline
+    landing = warper.landing(shift, valid)
+    moved_disparity = landing.pick(disparity)
+    ends = hole_ends(landing.hole)
+    # Content moves left, so what lies past the photograph comes in from the right; negative disparities move it right.
+    negative = shift < 0 if valid is None else (shift < 0) & valid
+    origin = hole_origin(
+        landing.hole, moved_disparity * baseline, side="both" if bool(negative.any()) else "right", ends=ends
+    )
+    return WarpedView(
+        image=landing.splat(image),
+        hole=landing.hole,
+        visible=landing.visible,
+        disparity=moved_disparity,
+        origin=origin,
+        ends=ends,
+        baseline=baseline,
+    )
+
+
+class HoleFiller(ViewSynthesizer):
+    """A synthesizer that warps and then paints the holes; a subclass only says with what."""
+
+    warper: ForwardWarper = ForwardWarper()
+
+    def __call__(
+        self,
+        left: Any,
+        disparity: Float[Tensor, "B 1 H W"] | None = None,
+        valid: Bool[Tensor, "B 1 H W"] | None = None,
+        *,
+        baseline: float = 1.0,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> View:
+        """Warp, fill the holes, leave every other pixel as it landed; arguments as in `ViewSynthesizer`."""
+        warped = warp_left(left, disparity, valid, baseline, warper=self.warper)
+        if generators is not None and len(generators) != warped.image.shape[0]:
+            raise InputError(f"{len(generators)} generators for {warped.image.shape[0]} images: one an item is needed")
+        return warped.finish(self.fill(warped, generators))
+
+    def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None) -> Float[Tensor, "B 3 H W"]:
+        """Make an image whose holes are painted; its other pixels are not looked at."""
+        raise NotImplementedError
