@@ -150,7 +150,7 @@ def image_batch(image: Any, name: str = "image") -> Float[Tensor, "B 3 H W"]:
         image = image[None]
     if image.ndim != 4 or image.shape[-1] != 3:
         raise ShapeError(f"`{name}` must have shape [H,W,3], [H,W] or [B,H,W,3], got {shape}")
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(0, 3, 1, 2).contiguous().float() / 255
+    return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
 def _tensor_batch(image: Tensor, name: str) -> Tensor:
