@@ -22,6 +22,7 @@ class WarpedView:
     """The left view moved to a baseline, with its holes still open.
 
     Attributes:
+        left: the view that was moved, 0..1.
         image: 0..1, 0 in holes.
         hole: frame of the new view, True where nothing landed.
         visible: frame of the left view, True where a pixel is seen in the new view too.
@@ -31,6 +32,7 @@ class WarpedView:
         baseline: where the view was moved to.
     """
 
+    left: Float[Tensor, "B 3 H W"]
     image: Float[Tensor, "B 3 H W"]
     hole: Bool[Tensor, "B 1 H W"]
     visible: Bool[Tensor, "B 1 H W"]
@@ -48,6 +50,7 @@ class WarpedView:
         """Swap left and right in every map; the same moved view, seen in a mirror."""
         last = self.hole.shape[-1] - 1
         return WarpedView(
+            left=self.left.flip(-1),
             image=self.image.flip(-1),
             hole=self.hole.flip(-1),
             visible=self.visible.flip(-1),
@@ -113,6 +116,7 @@ def _warp(image: Tensor, disparity: Tensor, valid: Tensor | None, baseline: floa
         landing.hole, moved_disparity * baseline, side="both" if bool(negative.any()) else "right", ends=ends
     )
     return WarpedView(
+        left=image,
         image=landing.splat(image),
         hole=landing.hole,
         visible=landing.visible,
@@ -143,6 +147,9 @@ class HoleFiller(ViewSynthesizer):
             raise InputError(f"{len(generators)} generators for {warped.image.shape[0]} images: one an item is needed")
         return warped.finish(self.fill(warped, generators))
 
-    def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None) -> Float[Tensor, "B 3 H W"]:
-        """Make an image whose holes are painted; its other pixels are not looked at."""
+    def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:
+        """Make an image whose holes are painted; its other pixels are not looked at.
+
+        `generators` holds one CPU generator an item for fillers that draw random numbers, or is None.
+        """
         raise NotImplementedError
