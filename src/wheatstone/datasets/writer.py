@@ -30,6 +30,8 @@ _OWN_PLACE = (
     "measured_baselines",
     "disparity_max_px",
     "disparity_scale",
+    "scale_px",
+    "focal_px",
     "quality",
 )
 

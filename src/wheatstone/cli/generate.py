@@ -1,0 +1,192 @@
+"""Photos to a stereo data set with a report page: the main job.
+
+Interrupted at any moment, the same command goes on where it stopped. Photos that give no sample are listed in
+OUT/rejected.jsonl with the reason.
+"""
+
+import re
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional
+
+if TYPE_CHECKING:
+    from wheatstone.generation import StereoGenerator, Summary
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `wheatstone generate`."""
+
+    paths: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTOS [PHOTOS ...] OUT")]
+    """What to read (files, folders with sub-folders, globs, text lists with a path a line), and last the folder to write."""
+    depth: str = "embedded"
+    """Depth estimator: a preset, a folder, a weight file, a Hub id, or PRESET=PATH."""
+    rule: str = "adaptive"
+    """Disparity rule: adaptive, uniform, fixed, rig, with settings as in fixed:share=0.05."""
+    synthesizer: str = "embedded"
+    """What paints the holes: embedded, rows, classical, background, inpainting, a folder, a Hub id, or PRESET=PATH."""
+    seed: int = 0
+    """Run seed; with the name of a photo it decides every random number."""
+    max_side: int | None = None
+    """Reduce photos so that their longer side has at most this many pixels; by default their size is kept."""
+    steps: int | None = None
+    """Denoising steps of a diffusion synthesizer; by default what its checkpoint says."""
+    device: str = "auto"
+    """Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps."""
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Number format of the networks."""
+    official: bool = False
+    """Reproduce the published behaviour of parts and rule where it differs from ours."""
+    depth_kind: str | None = None
+    """What the output of an unknown depth model means: see the error that asks for it."""
+    input_rule: str | None = None
+    """Input size of the depth network: its own rule by default, native, or a cap on the longer side."""
+    allow_downscale: bool = False
+    """When memory does not suffice for depth, let it run at lower resolution; the manifest says where."""
+    edge_dilate: int = 1
+    """Pixels by which the foreground grows before the warp."""
+    edge_threshold: float = 3.0
+    """Slope (px of disparity a pixel) above which soft depth edges become steps; 0 leaves them."""
+    max_holes: float | None = None
+    """Reject a sample when a larger share of its right view (0..1) would be painted."""
+    min_confidence: float | None = None
+    """Reject a sample when its mean confidence (0..1) is lower."""
+    workers: int | None = None
+    """Photos under way at once; by default one a CPU core. Has no influence on the result."""
+    threads: int = 1
+    """Threads of one network call on a CPU; part of the configuration."""
+    batch: int = 4
+    """Photos of equal size in one network call on a GPU."""
+    report_samples: int = 48
+    """Rows of OUT/report.html; 0 writes no page."""
+    strict: bool = False
+    """Exit with code 1 when a photo was rejected."""
+
+
+SHOWN_REJECTS = 20
+# Options that say where and how fast, not what: they are not kept beside the data.
+_NOT_KEPT = ("workers", "paths", "strict", "device", "batch")
+
+
+def run(options: Options) -> int:
+    """Generate; 0 done, 1 rejects under `--strict`."""
+    from wheatstone.cli.console import progress_bar
+    from wheatstone.errors import InputError
+    from wheatstone.generation import Thresholds, find_photos, generate
+
+    if len(options.paths) < 2:
+        raise InputError("name what to read and then the folder to write: wheatstone generate PHOTOS OUT")
+    *sources, out = options.paths
+    photos = find_photos(sources, exclude=out)
+    generator = build_generator(options)
+    call = {"photos": sources, **{k: v for k, v in asdict(options).items() if k not in _NOT_KEPT}}
+    _say_licences(options)
+    with progress_bar() as progress:
+        summary = generate(
+            photos,
+            out,
+            generator,
+            workers=options.workers,
+            thresholds=Thresholds(options.max_holes, options.min_confidence),
+            report_samples=options.report_samples,
+            call=call,
+            progress=progress,
+        )
+    _print_summary(summary, generator.notes)
+    return 1 if options.strict and summary.rejected else 0
+
+
+def build_generator(options: Options) -> "StereoGenerator":
+    """Load the parts that the options name.
+
+    Raises:
+        InputError: an unknown name or setting.
+        CheckpointError: weights that are missing or do not fit.
+    """
+    import torch
+
+    from wheatstone.depth import load_depth
+    from wheatstone.disparity import parse_rule, rule_from_config
+    from wheatstone.generation import CleanUp, StereoGenerator
+    from wheatstone.synthesis import load_synthesizer
+
+    device, dtype = _device(options.device), getattr(torch, options.dtype)
+    rule = parse_rule(options.rule)
+    if options.official and "official" in rule.config:
+        rule = rule_from_config({**rule.config, "official": True})
+    depth_settings = {
+        "depth_kind": options.depth_kind,
+        "input_rule": options.input_rule,
+        "allow_downscale": options.allow_downscale or None,
+    }
+    common = {"device": device, "dtype": dtype, "official": options.official}
+    return StereoGenerator(
+        _load(load_depth, options.depth, {**common, **depth_settings}),
+        rule,
+        _load(load_synthesizer, options.synthesizer, {**common, "steps": options.steps}),
+        seed=options.seed,
+        max_side=options.max_side,
+        clean_up=CleanUp(options.edge_dilate, options.edge_threshold),
+        threads=options.threads,
+        batch=options.batch,
+    )
+
+
+def _load(loader: Any, text: str, settings: dict[str, Any]) -> Any:
+    """Load NAME or NAME=PATH with those settings that were given."""
+    from wheatstone.errors import InputError
+
+    name, _, weights = text.partition("=")
+    given = {key: value for key, value in settings.items() if value is not None}
+    try:
+        return loader(name, weights=weights or None, **given)
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None or unknown[1] not in given:
+            raise
+        raise InputError(f"{name!r} has no setting --{unknown[1].replace('_', '-')}") from error
+
+
+def _device(name: str) -> str:
+    import torch
+
+    from wheatstone.errors import InputError
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"the device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return name
+
+
+def _say_licences(options: Options) -> None:
+    from wheatstone.checkpoints import licence_note
+
+    for text in (options.depth, options.synthesizer):
+        if note := licence_note(text.partition("=")[0]):
+            print(f"note: {note}", file=sys.stderr)
+
+
+def _print_summary(summary: "Summary", notes: tuple[str, ...]) -> None:
+    print(
+        f"{summary.out}: {_count(summary.samples, 'sample')}, {summary.written} of them new, in {summary.seconds:.0f} s"
+    )
+    if summary.rejected:
+        print(f"{_count(len(summary.rejected), 'photo')} gave no sample (all in {summary.out / 'rejected.jsonl'}):")
+        for key, reason in list(summary.rejected.items())[:SHOWN_REJECTS]:
+            print(f"  {key}: {reason}")
+        if len(summary.rejected) > SHOWN_REJECTS:
+            print(f"  and {len(summary.rejected) - SHOWN_REJECTS} more")
+    for note in notes:
+        print(f"note: {note}")
+    if summary.report is not None:
+        print(f"look at {summary.report}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
