@@ -4,6 +4,7 @@ Licence: free for research, cite the papers (Scharstein and Szeliski 2002, 2003;
 Scharstein 2007; Scharstein et al. 2014); the site states no formal licence.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from wheatstone.datasets.pairs import Coded, PairFiles, PairFolder, Pfm, find_pairs, read_codes, require_folder
@@ -88,7 +89,7 @@ def load_2014(path: Path) -> PairFolder:
     pairs = []
     for scene in _scenes(path, "Middlebury 2014", layout, ("im0.png",)):
         calibration = scene / "calib.txt"
-        notes = {"calib": calibration.read_text()} if calibration.is_file() else {}
+        notes: dict[str, object] = {"calib": calibration.read_text()} if calibration.is_file() else {}
         if (scene / "disp0.pfm").is_file() or not (scene / "disp0.png").is_file():
             pairs.append(_pair(scene, ("im0.png", "im1.png", "disp0.pfm", "disp1.pfm"), Pfm(), notes))
         else:
@@ -101,7 +102,7 @@ def _pair(
     scene: Path,
     names: tuple[str, str, str, str | None],
     decode: Coded | Pfm,
-    notes: dict[str, object] | None = None,
+    notes: Mapping[str, object] | None = None,
 ) -> PairFiles:
     left, right, truth, truth_right = names
     other = scene / truth_right if truth_right is not None and (scene / truth_right).is_file() else None
