@@ -14,6 +14,7 @@ __all__ = [
     "MissingExtraError",
     "OutputError",
     "ShapeError",
+    "TrainingError",
     "WheatstoneError",
     "require",
 ]
@@ -45,6 +46,10 @@ class DatasetError(WheatstoneError):
 
 class OutputError(WheatstoneError, OSError):
     """An output that cannot be written: not writable, disk full, or made by a different configuration."""
+
+
+class TrainingError(WheatstoneError, RuntimeError):
+    """A training that cannot go on: the loss or its gradient is no longer a number."""
 
 
 class MissingExtraError(WheatstoneError, ImportError):

@@ -1,0 +1,1 @@
+"""Losses: tensors in, terms `(sum, count, weight)` out; one file a system, on shared terms."""

@@ -1,0 +1,135 @@
+"""The folder of a run: recipe, log, checkpoints, results; everything is written aside and renamed, never half."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wheatstone.checkpoints import Part
+from wheatstone.errors import CheckpointError, OutputError
+from wheatstone.training.recipe import Recipe
+
+__all__ = ["RunFolder"]
+
+# What may differ between an interrupted run and the one that goes on: how long, and how often it writes.
+_FREE_FIELDS = ("steps", "save_every", "log_every", "accumulate", "about")
+
+
+class RunFolder:
+    """Reads and writes one run.
+
+    Layout: `recipe.json` (resolved), `log.jsonl` (one line per logged step), `checkpoints/step-NNNNNNN/state.pt` (the last
+    one only), one folder of weights per trained part, `tensorboard/`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def open(self, recipe: Recipe, *, resume: bool) -> Path | None:
+        """Prepare the folder and return the checkpoint to go on from, if there is one.
+
+        Raises:
+            OutputError: a run is there already and `resume` is off, another recipe made it, or the folder cannot be written.
+        """
+        checkpoint = self.last_checkpoint()
+        if checkpoint is not None and not resume:
+            raise OutputError(f"{self.path}: holds a run at {checkpoint.name}; resume it or choose another folder")
+        try:
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
+        new = _plain(recipe.as_dict())
+        recipe_file = self.path / "recipe.json"
+        if checkpoint is not None:
+            self._check_same(json.loads(recipe_file.read_text()), new)
+        _write_text(recipe_file, json.dumps(new, indent=2) + "\n")
+        return checkpoint
+
+    def _check_same(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        differing = [name for name in new if name not in _FREE_FIELDS and old.get(name) != new[name]]
+        if differing:
+            detail = "; ".join(f"{name}: {old.get(name)!r} there, {new[name]!r} now" for name in differing)
+            raise OutputError(f"{self.path}: holds a run of another recipe ({detail}); choose another folder")
+
+    def last_checkpoint(self) -> Path | None:
+        """Newest complete checkpoint; unfinished ones carry another name and are never seen."""
+        found = sorted((self.path / "checkpoints").glob("step-*"))
+        return found[-1] if found else None
+
+    def save_checkpoint(self, step: int, state: Mapping[str, Any]) -> Path:
+        """Write the state after `step` steps aside, rename it into place, then drop the older ones."""
+        folder = self.path / "checkpoints" / f"step-{step:07d}"
+        unfinished = folder.with_name(f".unfinished-{folder.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        with (unfinished / "state.pt").open("wb") as stream:
+            torch.save(dict(state), stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if folder.exists():
+            shutil.rmtree(folder)
+        unfinished.rename(folder)
+        for other in folder.parent.glob("step-*"):
+            if other != folder:
+                shutil.rmtree(other)
+        return folder
+
+    def load_checkpoint(self, folder: Path) -> dict[str, Any]:
+        """Read a checkpoint, on the CPU; nothing in it is ever executed.
+
+        Raises:
+            CheckpointError: the file is missing or broken.
+        """
+        try:
+            state: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError) as error:
+            raise CheckpointError(f"{folder}: cannot be read ({error}); delete it to start afresh") from error
+        return state
+
+    def save_part(self, role: str, part: Part, facts: Mapping[str, Any]) -> Path:
+        """Write the weights of a part and what made them (`training.json`) as a folder `from_pretrained` reads."""
+        folder, unfinished = self.path / role, self.path / f".unfinished-{role}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        part.save_pretrained(unfinished)
+        _write_text(unfinished / "training.json", json.dumps(_plain(facts), indent=2) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.rename(folder)
+        return folder
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to the log."""
+        with (self.path / "log.jsonl").open("a") as stream:
+            stream.write(json.dumps(entry) + "\n")
+
+    def log_failure(self, entry: Mapping[str, Any]) -> None:
+        """Write what was in the step that went wrong (`failure.json`)."""
+        _write_text(self.path / "failure.json", json.dumps(entry, indent=2) + "\n")
+
+    def cut_log(self, step: int) -> None:
+        """Drop log lines after `step`: the run will write them again."""
+        log = self.path / "log.jsonl"
+        if log.is_file():
+            lines = [line for line in log.read_text().splitlines() if _step_of(line) <= step]
+            _write_text(log, "".join(line + "\n" for line in lines))
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (json.JSONDecodeError, KeyError):
+        return float("inf")  # a torn last line: drop it
+
+
+def _write_text(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    unfinished.write_text(text)
+    unfinished.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    """Through JSON and back: tuples become lists, so that saved and fresh recipes compare equal."""
+    return json.loads(json.dumps(value))

@@ -1,0 +1,47 @@
+"""The table of recipes: a name for everything `wheatstone train` can make."""
+
+from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
+
+__all__ = ["recipes"]
+
+_SCENE_SIZE = (240, 320)
+
+_EMBEDDED_DEPTH = Recipe(
+    name="embedded-depth",
+    about="the placeholder depth that ships: relative inverse depth from rendered scenes alone",
+    parts={"depth": Build("wheatstone.depth.embedded:EmbeddedDepth")},
+    objective=Build("wheatstone.objectives.relative_depth:RelativeDepth"),
+    data=Build(
+        "wheatstone.training.embedded_data:depth_views",
+        {"pairs": 2500, "singles": 5500, "size": _SCENE_SIZE, "areas": ((0, 24576), (7000, 49152))},
+    ),
+    steps=12000,
+    batch=8,
+    optimiser=Optimiser(lr=1.5e-3, weight_decay=0.02),
+    schedule=Schedule("cosine", warmup=0.02, final=0.005),
+    precision="bf16",
+    ema_decay=0.999,
+    save_every=250,
+    save_dtype="float16",
+)
+
+_EMBEDDED_FILLER = Recipe(
+    name="embedded-filler",
+    about="the hole filler that ships: better than row copies, from rendered scenes alone",
+    parts={"filler": Build("wheatstone.synthesis.embedded:EmbeddedFiller")},
+    objective=Build("wheatstone.objectives.hole_fill:HoleFill"),
+    data=Build(
+        "wheatstone.training.embedded_data:fill_pairs", {"pairs": 2500, "size": _SCENE_SIZE, "crop": (128, 192)}
+    ),
+    steps=8000,
+    batch=8,
+    optimiser=Optimiser(lr=1.0e-3, weight_decay=0.01),
+    schedule=Schedule("cosine", warmup=0.02, final=0.005),
+    precision="bf16",
+    ema_decay=0.999,
+    save_every=250,
+    save_dtype="float16",
+)
+
+recipes: dict[str, Recipe] = {recipe.name: recipe for recipe in (_EMBEDDED_DEPTH, _EMBEDDED_FILLER)}
+"""Name to recipe; `wheatstone train NAME OUT` runs one."""
