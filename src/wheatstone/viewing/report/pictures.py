@@ -1,0 +1,199 @@
+"""The pictures of one sample, small: each cell of its row is made by one function from the files on disk."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from wheatstone.datasets.layout import decode_unit, view_folder
+from wheatstone.samples import image_batch, to_uint8
+from wheatstone.viewing.colours import colour_map, colour_origins
+from wheatstone.viewing.report.charts import pixels, short
+from wheatstone.viewing.report.gather import Store
+from wheatstone.viewing.stereo import anaglyph, converge, wiggle
+from wheatstone.viewing.thumbnails import encode_jpeg, encode_webp, thumbnail
+
+__all__ = ["CELLS", "Cell", "Pictures", "cells_of"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of a row.
+
+    Attributes:
+        name: short caption.
+        alt: what is to be seen, for those who cannot.
+        data: bytes of the picture.
+        media_type: `image/webp` or `image/jpeg`.
+        size: width and height of the thumbnail in pixels.
+        file: path of the full-size file inside the data set, if there is one.
+        scale: labels of the two ends of the colour bar, if the picture has one.
+        moving: whether it is animated.
+    """
+
+    name: str
+    alt: str
+    data: bytes
+    media_type: str
+    size: tuple[int, int]
+    file: str | None = None
+    scale: tuple[str, str] | None = None
+    moving: bool = False
+
+
+class Pictures:
+    """The files of one sample, decoded when asked for and shared by the cells."""
+
+    def __init__(self, store: Store, line: Mapping[str, Any], width: int) -> None:
+        """Look at the sample `line` of a data set; thumbnails are at most `width` pixels wide."""
+        self.store, self.line, self.width = store, line, width
+        self.key = str(line["key"])
+
+    def has(self, *folders: str) -> bool:
+        """Whether the sample has all these products."""
+        return all(folder in self.line["files"] for folder in folders)
+
+    def small(self, folder: str) -> np.ndarray:
+        """Thumbnail of a picture, uint8."""
+        return thumbnail(self.store.decode(self.line, folder), self.width)
+
+    @cached_property
+    def left(self) -> np.ndarray:
+        """Thumbnail of the left view."""
+        return self.small("left")
+
+    @cached_property
+    def right(self) -> np.ndarray:
+        """Thumbnail of the right view."""
+        return self.small("right")
+
+    @cached_property
+    def disparity(self) -> tuple[np.ndarray, np.ndarray]:
+        """Disparity in pixels of the full width, and where it is known, at full size."""
+        codes = self.store.decode(self.line, "disparity")
+        return codes / float(self.line["disparity_scale"] or 1), codes > 0
+
+    @cached_property
+    def converged(self) -> tuple[Tensor, Tensor]:
+        """Both thumbnails, cropped so that the median disparity lies on the plane of the screen."""
+        left, right = image_batch(self.left), image_batch(self.right)
+        if not self.has("disparity"):
+            return left, right
+        values, known = self.disparity
+        middle = float(np.median(values[known])) if known.any() else 0.0
+        pivot = round(middle * left.shape[-1] / values.shape[1])
+        left, right = converge(left, right, min(pivot, left.shape[-1] // 2))
+        # Rows are cut in proportion, so that all cells of a row have the same shape.
+        rows = max(1, round(left.shape[-2] * left.shape[-1] / self.left.shape[1]))
+        start = (left.shape[-2] - rows) // 2
+        return left[..., start : start + rows, :], right[..., start : start + rows, :]
+
+
+def cells_of(store: Store, line: Mapping[str, Any], width: int = 256) -> list[Cell]:
+    """All pictures that can be made of a sample.
+
+    Raises:
+        DatasetError: a file that is missing or broken.
+    """
+    pictures = Pictures(store, line, width)
+    cells = [cell for make in CELLS if (cell := make(pictures)) is not None]
+    return cells + _further_views(pictures)
+
+
+def _left(of: Pictures) -> Cell | None:
+    if not of.has("left"):
+        return None
+    return _photo("Left", f"Left view of {of.key}", of.left, of.line["files"]["left"])
+
+
+def _right(of: Pictures) -> Cell | None:
+    if not of.has("right"):
+        return None
+    painted = of.line["baselines"].get("right", {}).get("synthetic")
+    kind = "Synthesised right view" if painted else "Right view"
+    return _photo("Right", f"{kind} of {of.key}", of.right, of.line["files"]["right"])
+
+
+def _wiggle(of: Pictures) -> Cell | None:
+    if not of.has("left", "right"):
+        return None
+    left, right = of.converged
+    data = wiggle(left, right, quality=55)
+    alt = f"Animation rocking between left and right view of {of.key}"
+    return Cell("Wiggle", alt, data, "image/webp", (left.shape[-1], left.shape[-2]), moving=True)
+
+
+def _anaglyph(of: Pictures) -> Cell | None:
+    if not of.has("left", "right"):
+        return None
+    picture = to_uint8(anaglyph(*of.converged)[0])
+    # JPEG with full colour resolution: the chroma subsampling of lossy WebP would make ghosts.
+    data = encode_jpeg(picture, 78)
+    return Cell("Anaglyph", f"Red-cyan anaglyph of {of.key}", data, "image/jpeg", _size(picture))
+
+
+def _disparity(of: Pictures) -> Cell | None:
+    if not of.has("disparity"):
+        return None
+    values, known = of.disparity
+    low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
+    picture = thumbnail(colour_map(values, known, low=low, high=high), of.width)
+    alt = f"Disparity of {of.key}, from {pixels(low)} to {pixels(high)}"
+    ends = (pixels(low), pixels(high))
+    return _map("Disparity", alt, picture, of.line["files"]["disparity"], ends)
+
+
+def _confidence(of: Pictures) -> Cell | None:
+    if not of.has("confidence"):
+        return None
+    values = decode_unit(of.store.decode(of.line, "confidence"))
+    picture = thumbnail(colour_map(values, name="grey", low=0.0, high=1.0), of.width)
+    alt = f"Confidence of {of.key}, {values.mean():.0%} on average"
+    return _map("Confidence", alt, picture, of.line["files"]["confidence"], ("0", "1"))
+
+
+def _holes(of: Pictures) -> Cell | None:
+    if not of.has("right", "origin"):
+        return None
+    origin = of.store.decode(of.line, "origin")
+    picture = thumbnail(colour_origins(of.store.decode(of.line, "right"), origin), of.width)
+    share = float((origin > 0).mean())
+    alt = f"Holes of the right view of {of.key} by origin, {share:.1%} of its pixels"
+    return _map("Holes", alt, picture, of.line["files"]["origin"])
+
+
+CELLS: tuple[Callable[[Pictures], Cell | None], ...] = (
+    _left,
+    _right,
+    _wiggle,
+    _anaglyph,
+    _disparity,
+    _confidence,
+    _holes,
+)
+"""What makes the cells of a row, from left to right; each returns None where the sample lacks what it shows."""
+
+
+def _further_views(of: Pictures) -> list[Cell]:
+    found = []
+    for name, baseline in sorted(of.line["baselines"].items(), key=lambda item: float(item[1]["nominal"])):
+        folder = view_folder(name)
+        if name not in ("left", "right") and of.has(folder):
+            caption = f"View at {short(float(baseline['nominal']))}"
+            found.append(_photo(caption, f"{caption} of {of.key}", of.small(folder), of.line["files"][folder]))
+    return found
+
+
+def _photo(name: str, alt: str, picture: np.ndarray, file: str) -> Cell:
+    return Cell(name, alt, encode_webp(picture, 72), "image/webp", _size(picture), file)
+
+
+def _map(name: str, alt: str, picture: np.ndarray, file: str, scale: tuple[str, str] | None = None) -> Cell:
+    return Cell(name, alt, encode_webp(picture, 80), "image/webp", _size(picture), file, scale)
+
+
+def _size(picture: np.ndarray) -> tuple[int, int]:
+    return picture.shape[1], picture.shape[0]

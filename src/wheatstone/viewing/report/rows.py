@@ -1,0 +1,74 @@
+"""One sample as a row of pictures with its figures."""
+
+from wheatstone.errors import DatasetError
+from wheatstone.viewing.report.charts import percent, pixels, short
+from wheatstone.viewing.report.gather import FIGURES, Chosen, Store
+from wheatstone.viewing.report.markup import Markup, element, relative_address
+from wheatstone.viewing.report.pictures import Cell, cells_of
+from wheatstone.viewing.thumbnails import data_uri
+
+__all__ = ["sample_row"]
+
+
+def sample_row(store: Store, chosen: Chosen, width: int = 256) -> Markup:
+    """The row of a sample with thumbnails `width` pixels wide; a file that is missing or broken is reported in its place."""
+    try:
+        pictures = element("div", *(_cell(cell) for cell in cells_of(store, chosen.line, width)), class_="cells")
+    except DatasetError as error:
+        pictures = element("p", f"The files of this sample cannot be shown: {error}", class_="broken")
+    reasons = [element("span", reason, class_="badge") for reason in chosen.reasons]
+    return element(
+        "article",
+        element("h3", chosen.key),
+        element("p", *reasons, class_="badges") if reasons else None,
+        pictures,
+        element("dl", *_figures(chosen), class_="facts"),
+        class_="sample suspicious" if reasons else "sample",
+    )
+
+
+def _cell(cell: Cell) -> Markup:
+    width, height = cell.size
+    picture = element(
+        "img",
+        src=data_uri(cell.data, cell.media_type),
+        alt=cell.alt,
+        width=width,
+        height=height,
+        loading="lazy",
+        decoding="async",
+    )
+    button = element(
+        "button",
+        picture,
+        type="button",
+        class_="moving" if cell.moving else None,
+        data_file=relative_address(cell.file) if cell.file else None,
+    )
+    caption: list[object] = [element("span", cell.name, class_="cell-name")]
+    if cell.scale:
+        kind = "turbo" if cell.name == "Disparity" else "grey"
+        low, high = cell.scale
+        caption.append(
+            element(
+                "span",
+                element("span", low),
+                element("span", class_=f"bar {kind}", aria_hidden="true"),
+                element("span", high),
+                class_="scale",
+            )
+        )
+    return element("figure", button, element("figcaption", *caption), class_="cell")
+
+
+def _figures(chosen: Chosen) -> list[Markup]:
+    line = chosen.line
+    pairs = [("size", f"{line['width']} × {line['height']} px")]
+    for name, value in chosen.figures.items():
+        figure = FIGURES.get(name)
+        label = figure.label if figure else name.replace("_", " ")
+        unit = figure.unit if figure else ("%" if name.endswith("_share") else "px" if name.endswith("_px") else "")
+        pairs.append((label, {"%": percent, "px": pixels}.get(unit, short)(value)))
+    if focal := line.get("provenance", {}).get("focal_px"):
+        pairs.append(("focal length", pixels(float(focal))))
+    return [element("div", element("dt", label), element("dd", value)) for label, value in pairs]
