@@ -81,7 +81,12 @@ class OwnDataset(StereoDataset):
             DatasetError: a file that is missing or broken.
         """
         line = self.lines[self.keys[index]]
-        files = {folder: self.decode(line, folder) for folder in line["files"]}
+        return self.assemble(line, {folder: self.decode(line, folder) for folder in line["files"]})
+
+    @staticmethod
+    def assemble(line: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> StereoSample:
+        """Make the sample of a manifest line from its decoded files by folder."""
+        files = dict(arrays)
         views = {
             name: image_batch(files.pop(layout.view_folder(name)))[0]
             for name in line["baselines"]
