@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from wheatstone.checkpoints import Part
 from wheatstone.datasets import load_dataset
 from wheatstone.depth import DepthEstimator
 from wheatstone.errors import InputError
@@ -23,12 +24,12 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    part: DepthEstimator | ViewSynthesizer,
+    part: Part,
     dataset: Sequence[StereoSample] | str | Path,
     *,
     protocol: DepthProtocol | SynthesisProtocol | None = None,
     label: str | None = None,
-    baselines: Mapping[str, DepthEstimator | ViewSynthesizer] | None = None,
+    baselines: Mapping[str, Part] | None = None,
     seed: int = 0,
     progress: ProgressCallback | None = None,
 ) -> Report:
@@ -39,7 +40,7 @@ def evaluate(
     Interrupted (Ctrl-C) after the first item, it returns what it has with `complete=False`.
 
     Args:
-        part: what to measure.
+        part: a `DepthEstimator` or a `ViewSynthesizer`.
         dataset: samples with truth, or what `load_dataset` takes.
         protocol: how to score; the default one for the kind of part.
         label: name of the part in the tables, by default its own.

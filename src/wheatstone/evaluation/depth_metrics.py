@@ -210,8 +210,10 @@ def depth_edge_metrics(
     recall = _total(drawn) / _total(height)
     own_total = _total(own)
     precision = torch.where(own_total > 0, _total(own * near) / own_total.clamp_min(1e-300), torch.nan)
-    f_score = 2 * precision * recall / (precision + recall)
-    f_score = torch.where(own_total > 0, f_score, torch.where(_total(height) > 0, 0.0, torch.nan))
+    # no step drawn, or none in the right place, is F = 0; no true step at all is NaN
+    both_shares = precision.nan_to_num(0) + recall
+    f_score = torch.where(both_shares > 0, 2 * precision * recall / both_shares, 0.0)
+    f_score = torch.where(_total(height) > 0, f_score.nan_to_num(0), torch.nan)
     wide_step, wide_known = _horizontal_step(aligned, valid, 4 * radius)
     both = edge & wide_known
     rise = _total(torch.where(both, wide_step * true_step.sign(), 0.0))

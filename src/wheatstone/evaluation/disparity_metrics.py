@@ -21,9 +21,9 @@ def disparity_metrics(
     *,
     answered: Bool[Tensor, "B 1 H W"] | None = None,
     regions: Mapping[str, Bool[Tensor, "B 1 H W"]] | None = None,
-    thresholds: Sequence[float] = (1, 2, 3),
+    thresholds: Sequence[int | float] = (1, 2, 3),
     d1: bool = True,
-    max_disparity: float | None = None,
+    max_disparity: int | float | None = None,
     missing: str = "skip",
 ) -> dict[str, Float[Tensor, " B"]]:
     """Score disparity, image by image; sums run in float64.
@@ -76,7 +76,7 @@ def _area_metrics(
     truth: Tensor,
     area: Tensor,
     answered: Tensor,
-    thresholds: Sequence[float],
+    thresholds: Sequence[int | float],
     d1: bool,
     missing: str,
 ) -> dict[str, Tensor]:
