@@ -223,3 +223,25 @@ def test_choice_is_half_suspicious_then_drawn_and_depends_on_the_seed_alone():
     everything, _ = choose(figures, 200, seed=1)
     assert len(everything) == 100
     assert [key for key, reasons in everything[20:]] == sorted(set(figures) - {f"{n:03}" for n in range(40, 60)})
+
+
+def _contrast(first, second):
+    """Contrast ratio of two colours `#rrggbb` (WCAG 2, relative luminance)."""
+
+    def luminance(colour):
+        channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        light = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        return light @ [0.2126, 0.7152, 0.0722]
+
+    bright, dark = sorted((luminance(first), luminance(second)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_text_has_enough_contrast_in_both_themes(page, theme):
+    root = re.findall(r":root \{(.*?)\}", page, re.S)[theme]
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", root))
+    for ground in ("page", "card"):
+        for ink in ("text", "soft", "accent", "red"):
+            assert _contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+    assert _contrast(colours["warn-text"], colours["warn-page"]) >= 7
