@@ -22,6 +22,12 @@ def goldens() -> Path:
 
 
 @pytest.fixture(scope="session")
+def committed_goldens() -> Path:
+    """The small outputs of MIT-licensed originals that lie beside the tests (`tests/goldens/README.md`)."""
+    return Path(__file__).parent / "goldens"
+
+
+@pytest.fixture(scope="session")
 def data() -> Path:
     """Real stereo pairs, RGB-D frames and photos."""
     return _folder_from("WHEATSTONE_DATA", "real stereo pairs, RGB-D frames and photos")

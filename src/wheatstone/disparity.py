@@ -45,7 +45,9 @@ class DisparityRule:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, float | int) and not math.isfinite(value):
+            if field.type is float:  # 50 and 50.0 are the same configuration and have the same hash
+                object.__setattr__(self, field.name, float(value))
+            if not math.isfinite(value):
                 raise InputError(f"rule {self.name!r}: {field.name} must be a finite number, got {value}")
         if self.far_px < 0:
             raise InputError(f"rule {self.name!r}: far_px must not be negative, got {self.far_px}")

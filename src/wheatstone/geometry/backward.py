@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone.errors import InputError
+from wheatstone.geometry.forward import check_sizes
 
 __all__ = ["backward_warp"]
 
@@ -35,6 +36,7 @@ def backward_warp(
     """
     if padding not in ("border", "zeros") or mode not in ("bilinear", "nearest"):
         raise InputError(f"unknown padding {padding!r} or mode {mode!r}: use 'border'/'zeros' and 'bilinear'/'nearest'")
+    check_sizes(image, disparity)
     width = image.shape[-1]
     column = torch.arange(width, device=image.device, dtype=torch.float64) - disparity.double()
     column = column.nan_to_num(nan=-2.0).clamp(-2.0, width + 1.0)

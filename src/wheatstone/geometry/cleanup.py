@@ -28,7 +28,7 @@ def clean_disparity(
 
     Args:
         disparity: pixels of this width.
-        valid: pixels that are not valid lend their value to nobody and keep it themselves.
+        valid: pixels that are not valid, or not finite, lend their value to nobody and keep it themselves.
         dilate: passes of the 3x3 cross dilation; moves the jump into the background by one pixel each.
         threshold: Sobel magnitude in px of disparity (a step of height h gives h / sqrt(2)); 3 means steps above 4.24 px.
         size_scale: the threshold is multiplied by it; pass `width / reference_width` to sharpen alike at every resolution.
@@ -40,6 +40,9 @@ def clean_disparity(
         raise InputError(
             f"clean-up needs dilate >= 0, threshold > 0, size_scale > 0: {dilate}, {threshold}, {size_scale}"
         )
+    finite = disparity.isfinite()
+    if not bool(finite.all()):
+        valid = finite if valid is None else valid & finite
     work = disparity if valid is None else nearest_refill(disparity, ~valid)
     for _ in range(dilate):
         work = _dilate_cross(work)

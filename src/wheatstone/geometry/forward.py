@@ -98,10 +98,7 @@ class ForwardWarper:
         if width > (1 << _COLUMN_BITS) - 2:
             raise ShapeError(f"rows of {width} pixels are too long to warp: the limit is {(1 << _COLUMN_BITS) - 2}")
         position = _positions(disparity.reshape(-1, width), valid, rounded=self.method == "nearest")
-        if self.method == "nearest":
-            parts = _nearest_landing(position)
-        else:
-            parts = _two_tap_landing(position, self.official)
+        parts = _nearest_landing(position) if self.method == "nearest" else _two_tap_landing(position, self.official)
         parts = {name: part.reshape(batch, 1, height, width) for name, part in parts.items()}
         parts.setdefault("down", parts["up"])
         return Landing(**parts)
@@ -113,6 +110,7 @@ class ForwardWarper:
         valid: Bool[Tensor, "B 1 H W"] | None = None,
     ) -> ForwardWarp:
         """Warp `image`; see `forward_warp`."""
+        check_sizes(image, disparity, valid)
         landing = self.landing(disparity, valid)
         return ForwardWarp(image=landing.splat(image), hole=landing.hole, visible=landing.visible)
 
@@ -153,6 +151,20 @@ def forward_warp(
         tensor([[[[2., 3., 4., 0.]]]])
     """
     return ForwardWarper(method)(image, disparity, valid)
+
+
+def check_sizes(image: Tensor, disparity: Tensor, valid: Tensor | None = None) -> None:
+    """Refuse maps that do not belong to the image.
+
+    Raises:
+        ShapeError: not `[B,C,H,W]` and `[B,1,H,W]` of the same batch and size.
+    """
+    expected = [image.shape[0], 1, *image.shape[-2:]]
+    for name, values in (("disparity", disparity), ("valid", valid)):
+        if values is not None and (image.ndim != 4 or list(values.shape) != expected):
+            raise ShapeError(
+                f"`{name}` of an image {list(image.shape)} must be [B,1,H,W] alike, got {list(values.shape)}"
+            )
 
 
 def _positions(disparity: Tensor, valid: Tensor | None, *, rounded: bool) -> Tensor:

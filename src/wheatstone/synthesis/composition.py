@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from wheatstone.errors import InputError, ShapeError
+from wheatstone.errors import InputError
 from wheatstone.geometry import ForwardWarper, HoleEnds, hole_ends, hole_origin
+from wheatstone.geometry.forward import check_sizes
 from wheatstone.samples import View, image_batch
 from wheatstone.synthesis.base import ViewSynthesizer
 
@@ -89,10 +90,7 @@ def warp_left(
     image = image_batch(left, "left")
     if disparity is None:
         raise InputError("this synthesizer moves pixels and needs their disparity")
-    expected = (image.shape[0], 1, *image.shape[-2:])
-    for name, values in (("disparity", disparity), ("valid", valid)):
-        if values is not None and tuple(values.shape) != expected:
-            raise ShapeError(f"`{name}` must have the size of the left view {list(expected)}, got {list(values.shape)}")
+    check_sizes(image, disparity, valid)
     if not math.isfinite(baseline):
         raise InputError(f"the baseline must be a finite number, got {baseline}")
     warper = warper or ForwardWarper()

@@ -1,0 +1,59 @@
+"""Kinds of holes."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wheatstone.geometry import ForwardWarper, hole_ends, hole_origin
+from wheatstone.samples import Origin
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=20))
+@settings(max_examples=80, deadline=None)
+def test_ends_are_the_nearest_known_columns(holes):
+    ends = hole_ends(torch.tensor(holes)[None, None, None])
+    known = [x for x, hole in enumerate(holes) if not hole]
+    for x in range(len(holes)):
+        assert ends.left[0, 0, 0, x] == max((k for k in known if k <= x), default=-1)
+        assert ends.right[0, 0, 0, x] == min((k for k in known if k >= x), default=len(holes))
+
+
+def test_two_planes_open_a_disocclusion_and_a_border():
+    disparity = torch.full((1, 1, 2, 30), 2.0)
+    disparity[..., 10:18] = 9.0
+    landing = ForwardWarper().landing(disparity)
+    origin = hole_origin(landing.hole, landing.pick(disparity), side="right")
+    row = origin[0, 0, 0].tolist()
+    assert row[:9] == [Origin.WARPED] * 9
+    assert row[9:16] == [Origin.DISOCCLUSION] * 7
+    assert row[28:] == [Origin.BORDER] * 2
+
+
+def test_a_stretched_surface_cracks():
+    steep = -2.5 * torch.arange(12.0) + 40
+    disparity = torch.cat([torch.full((9,), 40.0), steep, torch.full((9,), float(steep[-1]))])
+    disparity = disparity.expand(1, 1, 1, -1) - 40 + 2
+    landing = ForwardWarper().landing(disparity)
+    origin = hole_origin(landing.hole, landing.pick(disparity), side="right")
+    assert (origin == Origin.CRACK).any()
+    assert not (origin == Origin.DISOCCLUSION).any()
+
+
+def test_side_decides_what_is_border():
+    hole = torch.tensor([True, True, False, False, True])[None, None, None]
+    disparity = torch.zeros(hole.shape)
+    expected = {
+        "right": [Origin.DISOCCLUSION] * 2 + [Origin.WARPED] * 2 + [Origin.BORDER],
+        "left": [Origin.BORDER] * 2 + [Origin.WARPED] * 2 + [Origin.DISOCCLUSION],
+        "both": [Origin.BORDER] * 2 + [Origin.WARPED] * 2 + [Origin.BORDER],
+    }
+    for side, codes in expected.items():
+        assert hole_origin(hole, disparity, side=side).flatten().tolist() == codes
+
+
+def test_every_hole_has_a_kind_and_nothing_else_has():
+    disparity = torch.rand(2, 1, 6, 50, generator=torch.Generator().manual_seed(0)) * 20
+    landing = ForwardWarper().landing(disparity)
+    origin = hole_origin(landing.hole, landing.pick(disparity))
+    assert origin.dtype == torch.uint8
+    assert torch.equal(origin != Origin.WARPED, landing.hole)
