@@ -27,7 +27,7 @@ _LARGEST_CODE = 65535
 
 
 def read_disparity(
-    path: str | Path, scale: float | None = None
+    path: str | Path, scale: float | int | None = None
 ) -> tuple[Float[Tensor, "1 1 H W"], Bool[Tensor, "1 1 H W"]]:
     """Read a disparity map in pixels and where it is usable; unusable pixels are 0 in the map.
 
@@ -67,7 +67,7 @@ def write_disparity(
     path: str | Path,
     disparity: Float[Tensor, "*batch H W"],
     valid: Bool[Tensor, "*batch H W"] | None = None,
-    scale: float | None = None,
+    scale: float | int | None = None,
 ) -> None:
     """Write one disparity map, by suffix: `.pfm` (unknown = +inf), `.npy` (unknown = NaN) or 16-bit `.png` (unknown = 0).
 
@@ -102,7 +102,7 @@ def write_disparity(
         raise InputError(f"{path}: no disparity format goes by {suffix or 'no suffix'!r}; use .pfm, .png or .npy")
 
 
-def encode_disparity_png(values: np.ndarray, valid: np.ndarray, scale: float) -> bytes:
+def encode_disparity_png(values: np.ndarray, valid: np.ndarray, scale: float | int) -> bytes:
     """A 16-bit PNG with code = max(1, round(d x scale)), 0 = unknown, and the scale in a text chunk.
 
     Args:
@@ -126,7 +126,7 @@ def encode_disparity_png(values: np.ndarray, valid: np.ndarray, scale: float) ->
 
 
 def decode_disparity_png(
-    data: bytes, scale: float | None = None, name: str | Path = "PNG"
+    data: bytes, scale: float | int | None = None, name: str | Path = "PNG"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Disparity in pixels (float32) and validity from the bytes of a grey PNG; see `read_disparity`.
 
