@@ -2,14 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from wheatstone.samples import StereoSample
 
 __all__ = ["StereoDataset", "Subset"]
 
+# A run-time type checker looks into a sequence of a declared kind, that is, it would read samples from the disk.
+_Samples = Sequence[StereoSample] if TYPE_CHECKING else Sequence
 
-class StereoDataset(Sequence[StereoSample]):
+
+class StereoDataset(_Samples):
     """Reads a sample when it is asked for; safe to use from several threads and processes.
 
     Attributes:

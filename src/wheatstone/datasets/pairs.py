@@ -22,7 +22,7 @@ __all__ = ["Coded", "PairFiles", "PairFolder", "Pfm", "find_pairs", "read_codes"
 class Coded:
     """Truth stored as whole numbers: disparity = code / scale, one code means unknown."""
 
-    scale: float
+    scale: int
     invalid: int = 0
 
     def __call__(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
