@@ -109,10 +109,11 @@ def _warp(image: Tensor, disparity: Tensor, valid: Tensor | None, baseline: floa
     moved_disparity = landing.pick(disparity)
     ends = hole_ends(landing.hole)
     # Content moves left, so what lies past the photograph comes in from the right; negative disparities move it right.
-    negative = shift < 0 if valid is None else (shift < 0) & valid
-    origin = hole_origin(
-        landing.hole, moved_disparity * baseline, side="both" if bool(negative.any()) else "right", ends=ends
-    )
+    origin = hole_origin(landing.hole, moved_disparity * baseline, side="right", ends=ends)
+    negative = (shift < 0 if valid is None else (shift < 0) & valid).flatten(1).any(1)
+    if bool(negative.any()):
+        either = hole_origin(landing.hole, moved_disparity * baseline, side="both", ends=ends)
+        origin = torch.where(negative[:, None, None, None], either, origin)
     return WarpedView(
         left=image,
         image=landing.splat(image),
@@ -145,7 +146,7 @@ class HoleFiller(ViewSynthesizer):
             raise InputError(f"{len(generators)} generators for {warped.image.shape[0]} images: one an item is needed")
         return warped.finish(self.fill(warped, generators))
 
-    def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:
+    def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None) -> Float[Tensor, "B 3 H W"]:
         """Make an image whose holes are painted; its other pixels are not looked at.
 
         `generators` holds one CPU generator an item for fillers that draw random numbers, or is None.

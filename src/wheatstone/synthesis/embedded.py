@@ -216,6 +216,7 @@ def _item(warped: WarpedView, index: int) -> WarpedView:
     one = slice(index, index + 1)
     ends = HoleEnds(left=warped.ends.left[one], right=warped.ends.right[one])
     return WarpedView(
+        left=warped.left[one],
         image=warped.image[one],
         hole=warped.hole[one],
         visible=warped.visible[one],
