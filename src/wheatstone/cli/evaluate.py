@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -15,28 +15,28 @@ class Options:
 
     kind: tyro.conf.Positional[Literal["depth", "synthesizer"]]
     """What the part is."""
-    name: tyro.conf.Positional[str]
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     """Part to measure: a preset, a folder, a Hub id, or PRESET=PATH for a preset with its weights elsewhere."""
-    dataset: tyro.conf.Positional[str]
+    dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")]
     """Data set with truth: a folder of our format, NAME=PATH (middlebury-2006=PATH, kitti-2015=PATH, nyuv2=PATH, ...),
     rgbd-mini[=ROOT], stereo-mini[=ROOT], or scenes=SEED:COUNT."""
-    baseline: tuple[str, ...] = ()
+    baseline: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME ...]")] = ()
     """Further parts of the same kind to put beside it, named in the same way."""
-    json: Path | None = None
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write every figure to this file."""
-    markdown: bool = False
+    markdown: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the tables in Markdown, as the pages of the documentation hold them."""
-    limit: int | None = None
+    limit: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Measure only the first items of the data set."""
-    robust: bool = False
+    robust: tyro.conf.FlagCreatePairsOff[bool] = False
     """Depth: align by least absolute deviations instead of least squares."""
-    count_unknown: bool = False
+    count_unknown: tyro.conf.FlagCreatePairsOff[bool] = False
     """Synthesizer: also score cells where pixels of unknown disparity may belong."""
     seed: int = 0
     """Run seed of parts that draw random numbers."""
     device: str = "cpu"
     """Where to run: cpu, cuda, cuda:1, ..."""
-    official: bool = False
+    official: tyro.conf.FlagCreatePairsOff[bool] = False
     """Reproduce the published behaviour of the part where it differs from ours."""
 
 
