@@ -121,7 +121,7 @@ def product_path(folder: str, key: str) -> str:
     return f"{folder}/{key}.png"
 
 
-def disparity_scale(max_px: float) -> int:
+def disparity_scale(max_px: float | int) -> int:
     """Codes per pixel: the largest of 256, 64 and 16 with `max_px * scale <= 65534`.
 
     Raises:
