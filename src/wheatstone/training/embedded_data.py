@@ -20,6 +20,17 @@ __all__ = ["DepthViews", "FillPairs", "depth_views", "fill_pairs"]
 _ASPECTS = (4 / 3, 4 / 3, 3 / 2, 16 / 9, 1.0, 3 / 4, 3.0)  # width / height a step draws from
 _STRIDE = 32
 
+Stages = tuple[tuple[int, int], ...]
+"""(first step, value from there on), in order; the first step of all is 0."""
+
+
+def _stage(stages: Stages, step: int) -> int:
+    return max(stage for stage in stages if stage[0] <= step)[1]
+
+
+def _stages(pairs: Sequence[Sequence[int]]) -> Stages:
+    return tuple((int(first), int(value)) for first, value in pairs)
+
 
 @dataclass(frozen=True)
 class DepthViews:
@@ -29,18 +40,23 @@ class DepthViews:
         pairs: scenes seen from two places (shared with the hole filler); either view serves.
         singles: scenes seen once.
         areas: (first step, pixels a view has from there on): small first, which sees more scenes in the same time.
+        pools: (first step, scenes in use from there on), so that a training can start while the rest is being rendered.
     """
 
     pairs: SceneCache
     singles: SceneCache
-    areas: Sequence[tuple[int, int]]
+    areas: Stages
+    pools: Stages
 
     def __len__(self) -> int:
         return len(self.pairs) + len(self.singles)
 
     def item(self, index: int, step: int, generator: np.random.Generator) -> dict[str, Any]:
         """A crop of scene `index`: `image [3,h,w]`, `inverse_depth [1,h,w]`, `valid [1,h,w]`; sky has inverse depth 0."""
-        stored = self.pairs[index] if index < len(self.pairs) else self.singles[index - len(self.pairs)]
+        index %= _stage(self.pools, step)
+        pair = index * len(self.pairs) // len(self)  # pairs lie evenly among the singles
+        is_pair = (index + 1) * len(self.pairs) // len(self) > pair
+        stored = self.pairs[pair] if is_pair else self.singles[index - pair]
         view = int(generator.integers(len(stored["image"])))
         image, inverse = stored["image"][view], stored["inverse_depth"][view]
         height, width = self._shape(step)
@@ -61,7 +77,7 @@ class DepthViews:
 
     def _shape(self, step: int) -> tuple[int, int]:
         """All items of a step share a shape, drawn from the step alone."""
-        area = max(entry for entry in self.areas if entry[0] <= step)[1]
+        area = _stage(self.areas, step)
         aspect = _ASPECTS[int(np.random.default_rng(step).integers(len(_ASPECTS)))]
         height = max(1, round((area / aspect) ** 0.5 / _STRIDE)) * _STRIDE
         return height, max(1, round(area / height / _STRIDE)) * _STRIDE
@@ -85,13 +101,14 @@ def depth_views(
     pairs: int,
     singles: int,
     size: tuple[int, int],
-    areas: Sequence[tuple[int, int]],
+    areas: Sequence[Sequence[int]],
+    pools: Sequence[Sequence[int]],
 ) -> DepthViews:
     """Build the data of `embedded-depth`; `folder` keeps the rendered scenes."""
     del seed  # the scenes are the same for every training; what is drawn from them is not
     shared = SceneCache(folder, pairs, tuple(size), (0.0, 1.0))
     alone = SceneCache(folder, singles, tuple(size), (0.0,), first_seed=1_000_000)
-    return DepthViews(shared, alone, tuple(tuple(entry) for entry in areas))
+    return DepthViews(shared, alone, _stages(areas), _stages(pools))
 
 
 @dataclass(frozen=True)
@@ -101,16 +118,19 @@ class FillPairs:
     Attributes:
         scenes: pairs with baselines 0 and 1.
         size: height and width of a crop.
+        pools: (first step, scenes in use from there on).
     """
 
     scenes: SceneCache
     size: tuple[int, int]
+    pools: Stages
 
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def item(self, index: int, step: int, generator: np.random.Generator) -> dict[str, Any]:  # noqa: ARG002 (one size)
+    def item(self, index: int, step: int, generator: np.random.Generator) -> dict[str, Any]:
         """One crop: `copies`, `features` (see `wheatstone.synthesis.embedded`), `hole`, `target`."""
+        index %= _stage(self.pools, step)
         left, right, disparity = self._pair(self.scenes[index], generator)
         height, width = disparity.shape
         top = int(generator.integers(max(0, height - self.size[0]) + 1))
@@ -158,7 +178,15 @@ def _around_a_hole(hole: np.ndarray, side: int, generator: np.random.Generator) 
     return slice(start, start + side)
 
 
-def fill_pairs(folder: Path, seed: int, *, pairs: int, size: tuple[int, int], crop: tuple[int, int]) -> FillPairs:
+def fill_pairs(
+    folder: Path,
+    seed: int,
+    *,
+    pairs: int,
+    size: tuple[int, int],
+    crop: tuple[int, int],
+    pools: Sequence[Sequence[int]],
+) -> FillPairs:
     """Build the data of `embedded-filler`; `folder` keeps the rendered scenes."""
     del seed  # the scenes are the same for every training; what is drawn from them is not
-    return FillPairs(SceneCache(folder, pairs, tuple(size), (0.0, 1.0)), tuple(crop))
+    return FillPairs(SceneCache(folder, pairs, tuple(size), (0.0, 1.0)), (int(crop[0]), int(crop[1])), _stages(pools))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from wheatstone.seeding import generator_for, numpy_generator_for, seed_for
 __all__ = ["DataSource", "Split", "index_at", "item_generators", "micro_batches"]
 
 
+@runtime_checkable
 class DataSource(Protocol):
     """Where items come from."""
 
@@ -97,7 +98,11 @@ def micro_batches(
         raise InputError("the training data holds no items")
     plan = [list(split.positions(step, rank, micro)) for step in steps for micro in range(split.accumulate)]
     loader = DataLoader(
-        _Positions(source, split.batch, seed), batch_sampler=plan, num_workers=workers, collate_fn=_collate
+        _Positions(source, split.batch, seed),
+        batch_sampler=plan,
+        num_workers=workers,
+        collate_fn=_collate,
+        generator=torch.Generator(),  # the loader draws a number nobody uses: not from the global generator
     )
     yield from zip(plan, loader, strict=True)
 

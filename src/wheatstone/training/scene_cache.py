@@ -38,8 +38,8 @@ class SceneCache:
         return self.count
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        """Arrays of one scene: `image` uint8 `[K,H,W,3]`, `disparity` float32 `[K,H,W]` (pixels, of each view's frame),
-        `inverse_depth` float32 `[K,H,W]` (0 for sky).
+        """Arrays of one scene: `image` uint8 `[K,H,W,3]`, `inverse_depth` float32 `[K,H,W]` (0 in the sky) and, with
+        more than one baseline, `disparity` float32 `[K,H,W]` (pixels a unit of baseline, in each view's own frame).
 
         Raises:
             OutputError: the folder cannot be written.
@@ -78,20 +78,20 @@ class SceneCache:
                 progress(clock.at(done))
 
     def _make(self, index: int, path: Path) -> dict[str, np.ndarray]:
-        from wheatstone.scenes import render_scene
-
-        scene = render_scene(self.first_seed + index, size=self.size, baselines=self.baselines)
-        arrays = {
-            "image": np.stack([view.image for view in scene.views]),
-            "disparity": np.stack([view.disparity for view in scene.views]).astype(np.float32),
-            "inverse_depth": np.stack([_inverse(view.depth) for view in scene.views]),
-        }
+        arrays = self._render(self.first_seed + index)
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **arrays)
         return arrays
 
+    def _render(self, seed: int) -> dict[str, np.ndarray]:
+        from wheatstone.scenes import depth_view, render_scene  # numba is an extra, and slow to import
 
-def _inverse(depth: np.ndarray) -> np.ndarray:
-    """1 / depth, 0 where there is no surface (infinite depth)."""
-    finite = np.isfinite(depth) & (depth > 0)
-    return np.where(finite, 1.0 / np.where(finite, depth, 1.0), 0.0).astype(np.float32)
+        if self.baselines == (0.0,):
+            view = depth_view(seed, size=self.size)
+            return {"image": view.image[None], "inverse_depth": view.inverse_depth[None]}
+        scene = render_scene(seed, size=self.size, baselines=self.baselines, visibility=False)
+        return {
+            "image": scene.images[0],
+            "disparity": scene.disparity[0],
+            "inverse_depth": (1.0 / scene.depth[0]).astype(np.float32),  # infinite in the sky: 0
+        }

@@ -13,9 +13,15 @@ _EMBEDDED_DEPTH = Recipe(
     objective=Build("wheatstone.objectives.relative_depth:RelativeDepth"),
     data=Build(
         "wheatstone.training.embedded_data:depth_views",
-        {"pairs": 2500, "singles": 5500, "size": _SCENE_SIZE, "areas": ((0, 24576), (7000, 49152))},
+        {
+            "pairs": 1400,
+            "singles": 4000,
+            "size": _SCENE_SIZE,
+            "areas": ((0, 24576), (6500, 49152)),
+            "pools": ((0, 900), (500, 2000), (1200, 3600), (2200, 5400)),
+        },
     ),
-    steps=12000,
+    steps=10000,
     batch=8,
     optimiser=Optimiser(lr=1.5e-3, weight_decay=0.02),
     schedule=Schedule("cosine", warmup=0.02, final=0.005),
@@ -31,9 +37,15 @@ _EMBEDDED_FILLER = Recipe(
     parts={"filler": Build("wheatstone.synthesis.embedded:EmbeddedFiller")},
     objective=Build("wheatstone.objectives.hole_fill:HoleFill"),
     data=Build(
-        "wheatstone.training.embedded_data:fill_pairs", {"pairs": 2500, "size": _SCENE_SIZE, "crop": (128, 192)}
+        "wheatstone.training.embedded_data:fill_pairs",
+        {
+            "pairs": 1400,
+            "size": _SCENE_SIZE,
+            "crop": (128, 192),
+            "pools": ((0, 400), (500, 800), (1200, 1400)),
+        },
     ),
-    steps=8000,
+    steps=5500,
     batch=8,
     optimiser=Optimiser(lr=1.0e-3, weight_decay=0.01),
     schedule=Schedule("cosine", warmup=0.02, final=0.005),

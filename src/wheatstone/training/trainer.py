@@ -361,7 +361,8 @@ class _Run:
             weights = {
                 n: v.detach().cpu() for n, v in (self.mean.state[role] if self.mean else network.state_dict()).items()
             }
-            fresh: Part = self.recipe.parts[role]()
+            with torch.random.fork_rng():
+                fresh: Part = self.recipe.parts[role]()
             if fresh.network is not None:
                 fresh.network.load_state_dict(weights)
             self.folder.save_part(role, fresh.to(dtype=dtype), facts)
