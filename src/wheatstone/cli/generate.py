@@ -4,10 +4,8 @@ Interrupted at any moment, the same command goes on where it stopped. Photos tha
 OUT/rejected.jsonl with the reason.
 """
 
-import re
-import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -74,6 +72,7 @@ _NOT_KEPT = ("workers", "paths", "strict", "device", "batch")
 def run(options: Options) -> int:
     """Generate; 0 done, 1 rejects under `--strict`."""
     from wheatstone.cli.console import progress_bar
+    from wheatstone.cli.parts import say_licences
     from wheatstone.errors import InputError
     from wheatstone.generation import Thresholds, find_photos, generate
 
@@ -83,7 +82,7 @@ def run(options: Options) -> int:
     photos = find_photos(sources, exclude=out)
     generator = build_generator(options)
     call = {"photos": sources, **{k: v for k, v in asdict(options).items() if k not in _NOT_KEPT}}
-    _say_licences(options)
+    say_licences(options.depth, options.synthesizer)
     with progress_bar() as progress:
         summary = generate(
             photos,
@@ -108,12 +107,13 @@ def build_generator(options: Options) -> "StereoGenerator":
     """
     import torch
 
+    from wheatstone.cli.parts import load_part, pick_device
     from wheatstone.depth import load_depth
     from wheatstone.disparity import parse_rule, rule_from_config
     from wheatstone.generation import CleanUp, StereoGenerator
     from wheatstone.synthesis import load_synthesizer
 
-    device, dtype = _device(options.device), getattr(torch, options.dtype)
+    device, dtype = pick_device(options.device), getattr(torch, options.dtype)
     rule = parse_rule(options.rule)
     if options.official and "official" in rule.config:
         rule = rule_from_config({**rule.config, "official": True})
@@ -124,52 +124,15 @@ def build_generator(options: Options) -> "StereoGenerator":
     }
     common = {"device": device, "dtype": dtype, "official": options.official}
     return StereoGenerator(
-        _load(load_depth, options.depth, {**common, **depth_settings}),
+        load_part(load_depth, options.depth, {**common, **depth_settings}),
         rule,
-        _load(load_synthesizer, options.synthesizer, {**common, "steps": options.steps}),
+        load_part(load_synthesizer, options.synthesizer, {**common, "steps": options.steps}),
         seed=options.seed,
         max_side=options.max_side,
         clean_up=CleanUp(options.edge_dilate, options.edge_threshold),
         threads=options.threads,
         batch=options.batch,
     )
-
-
-def _load(loader: Any, text: str, settings: dict[str, Any]) -> Any:
-    """Load NAME or NAME=PATH with those settings that were given."""
-    from wheatstone.errors import InputError
-
-    name, _, weights = text.partition("=")
-    given = {key: value for key, value in settings.items() if value is not None}
-    try:
-        return loader(name, weights=weights or None, **given)
-    except TypeError as error:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if unknown is None or unknown[1] not in given:
-            raise
-        raise InputError(f"{name!r} has no setting --{unknown[1].replace('_', '-')}") from error
-
-
-def _device(name: str) -> str:
-    import torch
-
-    from wheatstone.errors import InputError
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"the device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
-    return name
-
-
-def _say_licences(options: Options) -> None:
-    from wheatstone.checkpoints import licence_note
-
-    for text in (options.depth, options.synthesizer):
-        if note := licence_note(text.partition("=")[0]):
-            print(f"note: {note}", file=sys.stderr)
 
 
 def _print_summary(summary: "Summary", notes: tuple[str, ...]) -> None:
