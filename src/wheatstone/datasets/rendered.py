@@ -22,7 +22,7 @@ class RenderedScenes(StereoDataset):
         """
         self.name = f"scenes={first}:{count}"
         self.first, self.options = first, options
-        self.keys = [f"scene-{seed}" for seed in range(first, first + count)]
+        self.keys = [f"scene-{seed:08d}" for seed in range(first, first + count)]
 
     def read(self, index: int) -> StereoSample:
         """Render world `index`.
