@@ -7,7 +7,8 @@ import numpy as np
 
 from wheatstone.scenes.families import FAMILIES, draw_family
 from wheatstone.scenes.kernels import World
-from wheatstone.scenes.render_kernels import bin_primitives, occlusion, resolve, shade, trace
+from wheatstone.scenes.shading import resolve, shade
+from wheatstone.scenes.tracing import bin_primitives, occlusion, trace
 from wheatstone.scenes.textures import Pool, pool
 from wheatstone.scenes.world import Builder, Camera, Scene, bound, rotation
 from wheatstone.seeding import numpy_generator_for
@@ -119,7 +120,7 @@ class RenderedView:
         self.ids, self.z = trace(self.world, self.cam, *self.bins, size[0], size[1], NEAR, 1)
         self.radiance: np.ndarray | None = None
         if colour:
-            terms, faces, edge = shade(self.world, self.cam, *self.bins, self.ids, self.z, NEAR, aa)
+            terms, faces, edge = shade(self.world, self.cam, *self.bins, self.ids, self.z, NEAR, 3 if aa else 1)
             self.radiance = resolve(self.world, terms, self.ids, faces, edge)
 
     def seen_from(self, other: "RenderedView") -> tuple[np.ndarray, np.ndarray]:

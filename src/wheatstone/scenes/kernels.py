@@ -41,8 +41,13 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same for small functions of inner loops: the compiler must not call them, the arrays cost more than the work."""
-    return _numba.njit(forceinline=True, **_OPTIONS)(inspect.unwrap(function))
+    """The same for functions of inner loops: inlined, and without reference counts, so they must not make arrays."""
+    return _numba.njit(forceinline=True, _nrt=False, **_OPTIONS)(inspect.unwrap(function))
+
+
+def loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for loops over pixels that only write into arrays they are given: no reference counts, not inlined."""
+    return _numba.njit(_nrt=False, **_OPTIONS)(inspect.unwrap(function))
 
 
 class World(NamedTuple):
@@ -94,7 +99,7 @@ def alpha_at(alpha, a, u, v, lod):  # type: ignore[no-untyped-def]  # noqa: ANN0
     return top * (1 - fy) + low * fy
 
 
-@kernel
+@inlined
 def texture_at(tex, k, u, v, lod):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Trilinear lookup of (ramp, luminance), each 0..1, in texture `k` at (u, v), repeating."""
     lod = min(max(lod, 0.0), 6.999)
@@ -240,39 +245,40 @@ def hit(world, i, ox, oy, oz, dx, dy, dz, low, high, pixel):  # type: ignore[no-
 
     `pixel` is the angle of a pixel (for the mip level of cut-outs), 0 for shadow rays.
     """
-    p = world.prim[i]
-    rx = ox - p[0]
-    ry = oy - p[1]
-    rz = oz - p[2]
-    lx = p[3] * rx + p[4] * ry + p[5] * rz
-    ly = p[6] * rx + p[7] * ry + p[8] * rz
-    lz = p[9] * rx + p[10] * ry + p[11] * rz
-    ex = p[3] * dx + p[4] * dy + p[5] * dz
-    ey = p[6] * dx + p[7] * dy + p[8] * dz
-    ez = p[9] * dx + p[10] * dy + p[11] * dz
+    p = world.prim
+    rx = ox - p[i, 0]
+    ry = oy - p[i, 1]
+    rz = oz - p[i, 2]
+    lx = p[i, 3] * rx + p[i, 4] * ry + p[i, 5] * rz
+    ly = p[i, 6] * rx + p[i, 7] * ry + p[i, 8] * rz
+    lz = p[i, 9] * rx + p[i, 10] * ry + p[i, 11] * rz
+    ex = p[i, 3] * dx + p[i, 4] * dy + p[i, 5] * dz
+    ey = p[i, 6] * dx + p[i, 7] * dy + p[i, 8] * dz
+    ez = p[i, 9] * dx + p[i, 10] * dy + p[i, 11] * dz
     kind = world.kind[i]
     if kind == 0:
-        t = _box(lx, ly, lz, ex, ey, ez, p[12], p[13], p[14])
+        t = _box(lx, ly, lz, ex, ey, ez, p[i, 12], p[i, 13], p[i, 14])
     elif kind == 1:
-        t = _ellipsoid(lx, ly, lz, ex, ey, ez, p[12], p[13], p[14])
+        t = _ellipsoid(lx, ly, lz, ex, ey, ez, p[i, 12], p[i, 13], p[i, 14])
     elif kind == 2:
-        t = _frustum(lx, ly, lz, ex, ey, ez, p[12], p[13], p[15])
+        t = _frustum(lx, ly, lz, ex, ey, ez, p[i, 12], p[i, 13], p[i, 15])
     elif kind == 3:
-        t = _round_cone(lx, ly, lz, ex, ey, ez, p[12], p[13], p[14])
+        t = _round_cone(lx, ly, lz, ex, ey, ez, p[i, 12], p[i, 13], p[i, 14])
     elif kind == 4:
         t = -lz / ez if ez != 0 else FAR
         x = lx + t * ex
         y = ly + t * ey
-        if abs(x) > p[12] or abs(y) > p[13] or t <= low or t >= high:
+        if abs(x) > p[i, 12] or abs(y) > p[i, 13] or t <= low or t >= high:
             return FAR
-        m = world.material[world.mat[i]]
-        if m[17] >= 0:
+        m = world.material
+        j = world.mat[i]
+        if m[j, 17] >= 0:
             lod = 1.0
             if pixel > 0:
-                lod = math.log2(max(t * pixel * 128.0 * m[19] / max(min(p[12], p[13]), 1e-6), 1.0))
-            u = (x / p[12] * 0.5 + 0.5) * m[19] + m[15] * (m[19] > 1.5)
-            v = (0.5 - y / p[13] * 0.5) * m[20]
-            if alpha_at(world.alpha, int(m[17]), u, v, lod) < m[18]:
+                lod = math.log2(max(t * pixel * 128.0 * m[j, 19] / max(min(p[i, 12], p[i, 13]), 1e-6), 1.0))
+            u = (x / p[i, 12] * 0.5 + 0.5) * m[j, 19] + m[j, 15] * (m[j, 19] > 1.5)
+            v = (0.5 - y / p[i, 13] * 0.5) * m[j, 20]
+            if alpha_at(world.alpha, int(m[j, 17]), u, v, lod) < m[j, 18]:
                 return FAR
     else:
         t = -ly / ey if ey < 0 else FAR
@@ -282,59 +288,59 @@ def hit(world, i, ox, oy, oz, dx, dy, dz, low, high, pixel):  # type: ignore[no-
 @inlined
 def distance_to(world, i, x, y, z):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Signed distance (approximate for ellipsoids and cones) from a point to primitive `i`; cut-outs count as far."""
-    p = world.prim[i]
-    rx = x - p[0]
-    ry = y - p[1]
-    rz = z - p[2]
-    lx = p[3] * rx + p[4] * ry + p[5] * rz
-    ly = p[6] * rx + p[7] * ry + p[8] * rz
-    lz = p[9] * rx + p[10] * ry + p[11] * rz
+    p = world.prim
+    rx = x - p[i, 0]
+    ry = y - p[i, 1]
+    rz = z - p[i, 2]
+    lx = p[i, 3] * rx + p[i, 4] * ry + p[i, 5] * rz
+    ly = p[i, 6] * rx + p[i, 7] * ry + p[i, 8] * rz
+    lz = p[i, 9] * rx + p[i, 10] * ry + p[i, 11] * rz
     kind = world.kind[i]
     if kind == 0:
-        qx = abs(lx) - p[12]
-        qy = abs(ly) - p[13]
-        qz = abs(lz) - p[14]
+        qx = abs(lx) - p[i, 12]
+        qy = abs(ly) - p[i, 13]
+        qz = abs(lz) - p[i, 14]
         ax = max(qx, 0.0)
         ay = max(qy, 0.0)
         az = max(qz, 0.0)
         return math.sqrt(ax * ax + ay * ay + az * az) + min(max(qx, qy, qz), 0.0)
     if kind == 1:
-        ux = lx / p[12]
-        uy = ly / p[13]
-        uz = lz / p[14]
+        ux = lx / p[i, 12]
+        uy = ly / p[i, 13]
+        uz = lz / p[i, 14]
         k0 = math.sqrt(ux * ux + uy * uy + uz * uz)
-        vx = ux / p[12]
-        vy = uy / p[13]
-        vz = uz / p[14]
+        vx = ux / p[i, 12]
+        vy = uy / p[i, 13]
+        vz = uz / p[i, 14]
         k1 = math.sqrt(vx * vx + vy * vy + vz * vz)
         return k0 * (k0 - 1.0) / max(k1, 1e-9)
     if kind == 2:
-        half = p[13]
-        radius = p[12] * (1 + p[15]) / 2 + p[12] * (p[15] - 1) * min(max(ly, -half), half) / (2 * half)
+        half = p[i, 13]
+        radius = p[i, 12] * (1 + p[i, 15]) / 2 + p[i, 12] * (p[i, 15] - 1) * min(max(ly, -half), half) / (2 * half)
         qx = math.sqrt(lx * lx + lz * lz) - radius
         qy = abs(ly) - half
         ax = max(qx, 0.0)
         ay = max(qy, 0.0)
         return math.sqrt(ax * ax + ay * ay) + min(max(qx, qy), 0.0)
     if kind == 3:
-        share = min(max(ly / p[13], 0.0), 1.0)
-        qy = ly - share * p[13]
-        return math.sqrt(lx * lx + qy * qy + lz * lz) - (p[12] + (p[14] - p[12]) * share)
+        share = min(max(ly / p[i, 13], 0.0), 1.0)
+        qy = ly - share * p[i, 13]
+        return math.sqrt(lx * lx + qy * qy + lz * lz) - (p[i, 12] + (p[i, 14] - p[i, 12]) * share)
     if kind == 5:
         return ly
     return 1e9
 
 
-@kernel
+@inlined
 def surface_at(world, i, x, y, z, dx, dy, dz):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """World normal (facing the ray), texture coordinates in metres and face number of a point on primitive `i`."""
-    p = world.prim[i]
-    rx = x - p[0]
-    ry = y - p[1]
-    rz = z - p[2]
-    lx = p[3] * rx + p[4] * ry + p[5] * rz
-    ly = p[6] * rx + p[7] * ry + p[8] * rz
-    lz = p[9] * rx + p[10] * ry + p[11] * rz
+    p = world.prim
+    rx = x - p[i, 0]
+    ry = y - p[i, 1]
+    rz = z - p[i, 2]
+    lx = p[i, 3] * rx + p[i, 4] * ry + p[i, 5] * rz
+    ly = p[i, 6] * rx + p[i, 7] * ry + p[i, 8] * rz
+    lz = p[i, 9] * rx + p[i, 10] * ry + p[i, 11] * rz
     kind = world.kind[i]
     nx = 0.0
     ny = 0.0
@@ -343,9 +349,9 @@ def surface_at(world, i, x, y, z, dx, dy, dz):  # type: ignore[no-untyped-def]  
     v = ly
     face = 0
     if kind == 0:
-        qx = abs(lx) - p[12]
-        qy = abs(ly) - p[13]
-        qz = abs(lz) - p[14]
+        qx = abs(lx) - p[i, 12]
+        qy = abs(ly) - p[i, 13]
+        qz = abs(lz) - p[i, 14]
         if qx >= qy and qx >= qz:
             nx = 1.0 if lx > 0 else -1.0
             u = lz
@@ -358,13 +364,17 @@ def surface_at(world, i, x, y, z, dx, dy, dz):  # type: ignore[no-untyped-def]  
             nz = 1.0 if lz > 0 else -1.0
             face = 5 if lz > 0 else 6
     elif kind == 1:
-        nx = lx / (p[12] * p[12])
-        ny = ly / (p[13] * p[13])
-        nz = lz / (p[14] * p[14])
-        u = math.atan2(lz / p[14], lx / p[12]) * max(p[12], p[14])
-        v = ly * 1.2
+        nx = lx / (p[i, 12] * p[i, 12])
+        ny = ly / (p[i, 13] * p[i, 13])
+        nz = lz / (p[i, 14] * p[i, 14])
+        if ny * ny > nx * nx + nz * nz:
+            u = lx
+            v = lz
+        else:
+            u = math.atan2(lz / p[i, 14], lx / p[i, 12]) * max(p[i, 12], p[i, 14])
+            v = ly * 1.2
     elif kind == 2:
-        half = p[13]
+        half = p[i, 13]
         if abs(ly) > half * (1 - 1e-6) - 1e-7:
             ny = 1.0 if ly > 0 else -1.0
             v = lz
@@ -373,10 +383,10 @@ def surface_at(world, i, x, y, z, dx, dy, dz):  # type: ignore[no-untyped-def]  
             q = max(math.sqrt(lx * lx + lz * lz), 1e-9)
             nx = lx / q
             nz = lz / q
-            ny = -p[12] * (p[15] - 1.0) / (2 * half)
-            u = math.atan2(lz, lx) * p[12]
+            ny = -p[i, 12] * (p[i, 15] - 1.0) / (2 * half)
+            u = math.atan2(lz, lx) * p[i, 12]
     elif kind == 3:
-        s = (p[12] - p[14]) / p[13]
+        s = (p[i, 12] - p[i, 14]) / p[i, 13]
         c = math.sqrt(max(1 - s * s, 0.0))
         q = math.sqrt(lx * lx + lz * lz)
         along = ly * c - q * s
@@ -384,25 +394,25 @@ def surface_at(world, i, x, y, z, dx, dy, dz):  # type: ignore[no-untyped-def]  
             nx = lx
             ny = ly
             nz = lz
-        elif along >= p[13] * c:
+        elif along >= p[i, 13] * c:
             nx = lx
-            ny = ly - p[13]
+            ny = ly - p[i, 13]
             nz = lz
         else:
             q = max(q, 1e-9)
             nx = lx / q * c
             ny = s
             nz = lz / q * c
-        u = math.atan2(lz, lx) * max(p[12], p[14])
+        u = math.atan2(lz, lx) * max(p[i, 12], p[i, 14])
     elif kind == 4:
         nz = 1.0
     else:
         ny = 1.0
         v = lz
     norm = 1.0 / max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-12)
-    wx = (p[3] * nx + p[6] * ny + p[9] * nz) * norm
-    wy = (p[4] * nx + p[7] * ny + p[10] * nz) * norm
-    wz = (p[5] * nx + p[8] * ny + p[11] * nz) * norm
+    wx = (p[i, 3] * nx + p[i, 6] * ny + p[i, 9] * nz) * norm
+    wy = (p[i, 4] * nx + p[i, 7] * ny + p[i, 10] * nz) * norm
+    wz = (p[i, 5] * nx + p[i, 8] * ny + p[i, 11] * nz) * norm
     if kind == 4 and wx * dx + wy * dy + wz * dz > 0:
         wx = -wx
         wy = -wy
@@ -410,7 +420,7 @@ def surface_at(world, i, x, y, z, dx, dy, dz):  # type: ignore[no-untyped-def]  
     return wx, wy, wz, u, v, face
 
 
-@kernel
+@inlined
 def sky_colour(world, dx, dy, dz):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Radiance of the sky in a direction: gradient, haze, clouds and the glow around the sun."""
     env = world.env

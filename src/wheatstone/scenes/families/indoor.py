@@ -79,7 +79,7 @@ def _window_wall(b: Builder, x: float, z: float, tall: float, wall: int) -> None
         (at, 0.5, z + b.uniform(8, 25)),
         30,
         4,
-        stuff(b, "foliage", cutout="skyline", size=5, repeat=(4.0, 1.0)),
+        stuff(b, "foliage", cutout="skyline", size=5, repeat=(4.0, 1.0), glow=b.uniform(0.8, 2.5)),
         shadow=False,
     )
 

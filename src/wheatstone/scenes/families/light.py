@@ -82,6 +82,8 @@ def indoor_light(
     env[9:12] = grey * b.uniform(0.25, 0.5)
     env[12:15] = grey * b.uniform(0.15, 0.3)
     env[15] = 1e-5
+    # Outside is far brighter than inside.
+    env[0:6] *= b.uniform(1.5, 4.0)
     return lights, env
 
 

@@ -194,12 +194,14 @@ def nature(b: Builder, size: tuple[int, int]) -> Scene:
     if kind == "shore":
         b.box((0, 0.0, 70), (300, 0.05, 60), stuff(b, "water"), shadow=False)
     if kind in ("path", "garden", "wood") and b.chance(0.7):
-        trail = stuff(b, b.pick("soil", "sand", "paving"))
+        trail = stuff(b, b.pick("soil", "sand", "drygrass"))
         for k in range(16):
             b.ball((math.sin(k * 0.5) * 1.2, 0.0, 2.2 * k), (b.uniform(0.9, 1.3), 0.04, 2.0), trail)
     for _ in range(int(b.rng.integers(6, 16))):
         r = b.uniform(1, 5)
-        b.ball((b.uniform(-12, 12), -r * 0.06, b.uniform(4, 35)), (r, r * b.uniform(0.08, 0.16), r), stuff(b, ground))
+        b.ball(
+            (b.uniform(-12, 12), -r * 0.06, r + b.uniform(2.5, 32)), (r, r * b.uniform(0.08, 0.16), r), stuff(b, ground)
+        )
     trees = {"wood": 26, "meadow": 5, "garden": 8, "rocks": 4, "shore": 4, "path": 12}[kind]
     for k in range(trees):
         near = kind == "wood" and k < 6
