@@ -34,8 +34,8 @@ class Options:
     """Synthesizer: also score cells where pixels of unknown disparity may belong."""
     seed: int = 0
     """Run seed of parts that draw random numbers."""
-    device: str = "cpu"
-    """Where to run: cpu, cuda, cuda:1, ..."""
+    device: str = "auto"
+    """Where to run: cpu, cuda, cuda:1, ...; auto is a GPU if there is one."""
     official: tyro.conf.FlagCreatePairsOff[bool] = False
     """Reproduce the published behaviour of the part where it differs from ours."""
 
@@ -43,6 +43,7 @@ class Options:
 def run(options: Options) -> int:
     """Measure, print the tables, and return the exit code (130 when interrupted)."""
     from wheatstone.cli.console import progress_bar
+    from wheatstone.cli.parts import pick_device, say_licences
     from wheatstone.datasets import load_dataset
     from wheatstone.errors import InputError
     from wheatstone.evaluation import DepthProtocol, SynthesisProtocol, evaluate
@@ -55,8 +56,10 @@ def run(options: Options) -> int:
     protocol: Any = DepthProtocol(robust=options.robust)
     if options.kind == "synthesizer":
         protocol = SynthesisProtocol(count_unknown=options.count_unknown)
-    part = _load(options.kind, options.name, options)
-    others = {name: _load(options.kind, name, options) for name in options.baseline}
+    device = pick_device(options.device)
+    say_licences(options.name, *options.baseline)
+    part = _load(options.kind, options.name, options, device)
+    others = {name: _load(options.kind, name, options, device) for name in options.baseline}
     with progress_bar() as progress:
         report = evaluate(
             part,
@@ -73,12 +76,10 @@ def run(options: Options) -> int:
     return 0 if report.complete else 130
 
 
-def _load(kind: str, name: str, options: Options) -> Any:
+def _load(kind: str, name: str, options: Options, device: str) -> Any:
+    from wheatstone.cli.parts import load_part
     from wheatstone.depth import load_depth
     from wheatstone.synthesis import load_synthesizer
 
-    preset, separator, path = name.partition("=")
-    load = load_depth if kind == "depth" else load_synthesizer
-    if not separator:
-        return load(name, device=options.device, official=options.official)
-    return load(preset, weights=path, device=options.device, official=options.official)
+    settings = {"device": device, "official": options.official or None}
+    return load_part(load_depth if kind == "depth" else load_synthesizer, name, settings)
