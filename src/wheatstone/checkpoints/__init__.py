@@ -3,7 +3,7 @@
 from wheatstone.checkpoints.part import Part, sha256_of_file, sha256_of_state
 from wheatstone.checkpoints.resolve import is_hub_id, mirror_variable, resolve_weights
 from wheatstone.checkpoints.states import find_weights, fit_state, load_json, load_state
-from wheatstone.checkpoints.table import MODELS, ModelEntry, licence_note
+from wheatstone.checkpoints.table import MODELS, ModelEntry, licence_note, model_entry
 
 __all__ = [
     "MODELS",
@@ -16,6 +16,7 @@ __all__ = [
     "load_json",
     "load_state",
     "mirror_variable",
+    "model_entry",
     "resolve_weights",
     "sha256_of_file",
     "sha256_of_state",

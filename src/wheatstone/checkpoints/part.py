@@ -29,11 +29,13 @@ class Part:
         name: preset name of the part.
         config: constructor arguments by keyword; `type(part)(**part.config)` rebuilds the part without its weights.
         network: the torch module that holds the weights, or None.
+        source: the name under which the weights were asked for (preset, path or Hub id); not part of the fingerprint.
     """
 
     name: ClassVar[str] = ""
     config: Mapping[str, Any]
     network: nn.Module | None = None
+    source: str = ""
 
     @property
     def device(self) -> torch.device:

@@ -73,7 +73,9 @@ def _download(place: str, allow_patterns: Sequence[str] | None) -> Path:
 
     owner, model, *folder = place.split("/")
     inside = "/".join(folder)
-    patterns = [f"{inside}/{pattern}" for pattern in allow_patterns or ["*"]] if inside else list(allow_patterns or ["*"])
+    patterns = (
+        [f"{inside}/{pattern}" for pattern in allow_patterns or ["*"]] if inside else list(allow_patterns or ["*"])
+    )
     try:
         root = Path(snapshot_download(f"{owner}/{model}", allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:

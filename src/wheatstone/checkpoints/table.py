@@ -3,13 +3,16 @@
 Facts that are not established stay None or say so: an entry never guesses a digest, a size or a licence.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MODELS", "ModelEntry", "licence_note"]
+__all__ = ["MODELS", "ModelEntry", "licence_note", "model_entry"]
 
 _CC_BY_NC = "CC-BY-NC-4.0"
 _UNCHECKED = "not established here: read the model card at the address"
+_AUTHORS_FILE = re.compile(r"depth_anything_v2_vit([sbl])\.pth")
+_SIZES = {"s": "small", "b": "base", "l": "large"}
 
 
 @dataclass(frozen=True)
@@ -125,17 +128,24 @@ _ENTRIES = (
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
+def model_entry(name: str) -> ModelEntry | None:
+    """Find the entry of a name of the table, one of its addresses, or an authors' weight file (path or name)."""
+    if name in MODELS:
+        return MODELS[name]
+    for entry in MODELS.values():
+        if name.lower() in {address.lower() for address in entry.addresses}:
+            return entry
+    letter = _AUTHORS_FILE.fullmatch(name.rsplit("/", 1)[-1].lower())
+    return MODELS[f"depth-anything-v2-{_SIZES[letter[1]]}"] if letter else None
+
+
 def licence_note(name: str) -> str | None:
     """One sentence to show whoever chooses a model whose licence limits its use; None if there is nothing to say.
 
     Args:
-        name: a name of the model table, a Hub id, or the name of an authors' weight file.
+        name: as in `model_entry`.
     """
-    plain = name.rsplit("/", 1)[-1].lower()
-    for entry in MODELS.values():
-        known = {entry.name, *(address.lower() for address in entry.addresses)}
-        letter = {"base": "vitb", "large": "vitl"}.get(entry.name.rsplit("-", 1)[-1], "-")
-        is_file = entry.name.startswith("depth-anything-v2") and plain == f"depth_anything_v2_{letter}.pth"
-        if (name.lower() in known or is_file) and entry.commercial is False:
-            return f"{entry.name} is licensed {entry.licence}: not for commercial use (depth-anything-v2-small is Apache-2.0)"
-    return None
+    entry = model_entry(name)
+    if entry is None or entry.commercial is not False:
+        return None
+    return f"{entry.name} is licensed {entry.licence}: not for commercial use (depth-anything-v2-small is Apache-2.0)"

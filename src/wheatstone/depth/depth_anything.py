@@ -113,7 +113,7 @@ def load(
     place = resolve_weights(name, weights, allow_patterns=["*.json", "*.safetensors"])
     saved = place / "config.json"
     if place.is_dir() and not (saved.is_file() and load_json(saved).get("wheatstone") == DepthAnythingDepth.name):
-        return hub.load(
+        estimator = hub.load(
             str(place),
             official=official,
             depth_kind=depth_kind,
@@ -121,6 +121,8 @@ def load(
             allow_downscale=allow_downscale,
             max_batch=max_batch,
         )
+        estimator.source = name
+        return estimator
     if depth_kind not in (None, "inverse"):
         raise InputError(f"{name}: predicts inverse depth, not {depth_kind!r}")
     if place.is_dir():
@@ -129,6 +131,7 @@ def load(
     rule = input_rule or ("native" if official else "model")
     state, size = _state_of(place, name)
     estimator = DepthAnythingDepth(size, rule, allow_downscale, not official, max_batch, method)
+    estimator.source = name
     network: Any = estimator.network
     network.load_state_dict(fit_state(state, network.state_dict(), ignorable=_UNREAD, source=place))
     return estimator

@@ -171,7 +171,9 @@ def load(
         options["depth_kind"] = depth_kind
     if input_rule is not None or official:
         options["input_rule"] = input_rule or "native"
-    return _from_folder(folder, **options)
+    estimator = _from_folder(folder, **options)
+    estimator.source = str(weights or name)
+    return estimator
 
 
 def _own_part(part: str, folder: Path, official: bool) -> DepthEstimator:

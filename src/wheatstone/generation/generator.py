@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from wheatstone.checkpoints import Part
-from wheatstone.checkpoints.table import MODELS
 from wheatstone.datasets import layout
 from wheatstone.depth import load_depth
 from wheatstone.depth.base import DepthEstimator
@@ -295,8 +294,8 @@ def _batch_size(part: Part, batch: int) -> int:
 
 
 def _licence(part: Part) -> str | None:
-    names = (part.name, f"{part.name}-depth", f"{part.name}-filler")
-    entry = next((MODELS[name] for name in names if name in MODELS), None)
+    names = (part.source, part.name, f"{part.name}-depth", f"{part.name}-filler")
+    entry = next((entry for name in names if (entry := model_entry(name))), None)
     return entry.licence if entry else None
 
 

@@ -32,6 +32,7 @@ def load(name: str, weights: str | Path | None = None, official: bool = False, *
     part = _part_of(folder)
     module = import_module(PRESETS[part])
     synthesizer: ViewSynthesizer = module.load(part, weights=folder, official=official, **options)
+    synthesizer.source = str(weights or name)
     return synthesizer
 
 

@@ -341,4 +341,6 @@ def load(
     replace = {part: place for part, place in chosen.items() if place is not None}
     if official:
         options["official"] = True
-    return StereoInpainting.from_pretrained(folder, base=base, replace=replace, **options)
+    synthesizer = StereoInpainting.from_pretrained(folder, base=base, replace=replace, **options)
+    synthesizer.source = str(weights or entry)
+    return synthesizer
