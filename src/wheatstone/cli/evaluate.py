@@ -59,13 +59,13 @@ def run(options: Options) -> int:
     device = pick_device(options.device)
     say_licences(options.name, *options.baseline)
     part = _load(options.kind, options.name, options, device)
-    others = {name: _load(options.kind, name, options, device) for name in options.baseline}
+    others = {_label(name): _load(options.kind, name, options, device) for name in options.baseline}
     with progress_bar() as progress:
         report = evaluate(
             part,
             samples,
             protocol=protocol,
-            label=options.name,
+            label=_label(options.name),
             baselines=others,
             seed=options.seed,
             progress=progress,
@@ -74,6 +74,12 @@ def run(options: Options) -> int:
     if options.json is not None:
         report.save(options.json)
     return 0 if report.complete else 130
+
+
+def _label(name: str) -> str:
+    """The name in the tables; of a path only its last part."""
+    preset, separator, path = name.partition("=")
+    return f"{preset}={Path(path).name}" if separator else name
 
 
 def _load(kind: str, name: str, options: Options, device: str) -> Any:

@@ -84,15 +84,14 @@ class DepthProtocol:
         return DepthTruth(image, inverse[None], valid[None], unit, dense)
 
     def score(self, prediction: Float[Tensor, "1 1 H W"], truth: DepthTruth) -> dict[str, float]:
-        """All figures of one image; edge figures are NaN where the truth does not allow them."""
+        """All figures of one image; no edge figures where the truth does not allow them."""
         prediction = prediction.float()
         figures = inverse_depth_metrics(
             prediction, truth.inverse_depth, truth.valid, far_limit=self.far_limit, robust=self.robust
         )
-        edges = depth_edge_metrics(prediction, truth.inverse_depth, truth.valid)
-        if not truth.dense:
-            edges = {name: torch.full_like(value, torch.nan) for name, value in edges.items()}
-        return {name: float(value) for name, value in (figures | edges).items()}
+        if truth.dense:
+            figures |= depth_edge_metrics(prediction, truth.inverse_depth, truth.valid)
+        return {name: float(value) for name, value in figures.items()}
 
     def pooled(self, rows: list[Mapping[str, float]]) -> dict[str, float]:  # noqa: ARG002 (all means weigh images the same)
         """Figures that are not means over images: none here."""
