@@ -13,10 +13,10 @@ def head(b: Builder, skin: int, hair: int, *, detail: bool = True) -> None:
     wide, long = b.uniform(0.068, 0.08), b.uniform(0.105, 0.122)
     b.ball((0, 0.125, 0), (wide, long, 0.092), skin)
     b.ball((0, 0.06, -0.022), (wide * 0.78, 0.062, 0.066), skin)
-    b.limb((0, 0.125, -0.085), (0, 0.092, -0.108), 0.009, 0.016, skin)
+    b.limb((0, 0.125, -0.085), (0, 0.095, -0.104), 0.008, b.uniform(0.01, 0.0145), skin)
     for side in (-1, 1):
         b.ball((side * wide, 0.115, 0.005), (0.012, 0.03, 0.018), skin)
-        b.ball((side * 0.036, 0.085, -0.062), (0.026, 0.028, 0.024), skin)
+        b.ball((side * 0.036, 0.085, -0.062), (0.024, 0.027, 0.019), skin)
     if detail:
         _face(b, hair)
     style = b.pick("short", "short", "long", "bald", "curly", "cap", "bun")

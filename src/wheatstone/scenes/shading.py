@@ -401,20 +401,16 @@ def _resolve_pixels(world, terms, ids, faces, edge, out, s, rgb):  # type: ignor
                 continue
             for c in range(16):
                 s[c] = terms[row, col, c]
-            total = 0.0
-            light0 = 0.0
-            light1 = 0.0
-            light2 = 0.0
+            total = 1.0
             for r in range(max(row - 1, 0), min(row + 3, height)):
                 for q in range(max(col - 1, 0), min(col + 3, width)):
-                    if ids[r, q] == i and not edge[r, q] and faces[r, q] == faces[row, col]:
-                        total += 1.0
-                        light0 += terms[r, q, 3]
-                        light1 += terms[r, q, 4]
-                        light2 += terms[r, q, 5]
-            s[3] = light0 / total
-            s[4] = light1 / total
-            s[5] = light2 / total
+                    if ids[r, q] != i or edge[r, q] or faces[r, q] != faces[row, col] or (r == row and q == col):
+                        continue
+                    total += 1.0
+                    for c in range(3, 9):
+                        s[c] += terms[r, q, c]
+            for c in range(3, 9):
+                s[c] /= total
             _combine(world, s, rgb)
             for c in range(3):
                 out[row, col, c] = rgb[c]
