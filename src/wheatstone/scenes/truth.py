@@ -1,5 +1,7 @@
 """Rendered scenes with exact truth: `render_scene`, `depth_view`, `scene_sample`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,20 @@ from wheatstone.scenes.draw import Rendered, RenderedView, at_frame, build_scene
 from wheatstone.scenes.families import FAMILIES
 
 __all__ = ["DepthView", "SceneRender", "depth_view", "render_scene", "scene_sample"]
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Give Ctrl-C its own name back: numba reports one that falls into a compiled function as a SystemError."""
+    try:
+        yield
+    except SystemError as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
+            cause = cause.__cause__
+        raise
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,7 @@ def _check(seed: int, size: tuple[int, int], family: str | None) -> None:
         raise InputError(f"unknown scene family {family!r}: use one of {', '.join(FAMILIES)}")
 
 
+@_interruptible()
 def depth_view(
     seed: int, *, size: tuple[int, int] = (192, 320), family: str | None = None, antialias: bool = True
 ) -> DepthView:
@@ -99,6 +116,7 @@ def depth_view(
     return DepthView(develop(view.radiance, exposure_of(view.radiance, picture), picture), inverse, sky, scene.family)
 
 
+@_interruptible()
 def render_scene(
     seed: int,
     *,
