@@ -78,12 +78,12 @@ class Batcher(Generic[Item, Result]):
 class WeightedGate:
     """Lets work of a total weight in at once; what is heavier than the whole gate goes alone."""
 
-    def __init__(self, capacity: float) -> None:
+    def __init__(self, capacity: int) -> None:
         """Make a gate of `capacity`."""
-        self._capacity, self._used = capacity, 0.0
+        self._capacity, self._used = capacity, 0
         self._changed = threading.Condition()
 
-    def acquire(self, weight: float) -> float:
+    def acquire(self, weight: int) -> int:
         """Wait until `weight` fits; returns what must be handed to `release`."""
         weight = min(weight, self._capacity)
         with self._changed:
@@ -91,7 +91,7 @@ class WeightedGate:
             self._used += weight
         return weight
 
-    def release(self, weight: float) -> None:
+    def release(self, weight: int) -> None:
         """Give back what `acquire` returned."""
         with self._changed:
             self._used -= weight

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wheatstone.checkpoints import Part
+from wheatstone.checkpoints import Part, model_entry
 from wheatstone.datasets import layout
 from wheatstone.depth import load_depth
 from wheatstone.depth.base import DepthEstimator
