@@ -1,0 +1,195 @@
+"""Versions, device, extras with what each would give, and the model table with licences."""
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+__all__ = ["EXTRAS", "Options", "collect", "run"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `wheatstone info`."""
+
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print everything as JSON."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Optional dependencies.
+
+    Attributes:
+        modules: what must be importable.
+        gives: what one gets.
+    """
+
+    modules: tuple[str, ...]
+    gives: str
+
+
+EXTRAS = {
+    "scenes": Extra(
+        ("numba",), "rendered worlds with exact truth (wheatstone scenes, training of the embedded networks)"
+    ),
+    "demo": Extra(("numba", "skimage"), "the photographs of wheatstone demo"),
+    "datasets": Extra(("h5py", "OpenEXR"), "data sets kept in HDF5 or OpenEXR files"),
+    "train": Extra(("tensorboard",), "curves of a training in TensorBoard"),
+    "scale": Extra(("webdataset", "ray"), "tar shards (wheatstone export --as webdataset) and many machines"),
+    "video": Extra(("av",), "reading and writing film"),
+    "app": Extra(("gradio",), "the web page"),
+}
+_PACKAGES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "safetensors",
+    "huggingface_hub",
+    "numpy",
+    "scipy",
+    "opencv-python-headless",
+    "Pillow",
+)
+# What a cached repository of the Hub is recognised by.
+_MARKERS = ("config.json", "model_index.json")
+
+
+def run(options: Options) -> None:
+    """Print what is there, what is missing, and what each model's licence allows."""
+    found = collect()
+    if options.json:
+        print(json.dumps(found, indent=2))
+    else:
+        _print(found)
+
+
+def collect() -> dict[str, Any]:
+    """Gather everything as plain JSON values: `versions`, `device`, `extras`, `models`."""
+    return {"versions": _versions(), "device": _device(), "extras": _extras(), "models": _models()}
+
+
+def _versions() -> dict[str, str]:
+    from wheatstone import __version__
+
+    found = {"wheatstone": __version__, "python": platform.python_version(), "system": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def _device() -> dict[str, Any]:
+    import torch
+
+    found: dict[str, Any] = {"default": "cpu", "cpu_cores": os.cpu_count(), "torch_threads": torch.get_num_threads()}
+    if torch.cuda.is_available():
+        found["default"] = "cuda"
+        cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+        found["gpus"] = [{"name": card.name, "memory_gib": round(card.total_memory / 2**30, 1)} for card in cards]
+    elif torch.backends.mps.is_available():
+        found["default"] = "cpu (mps is there: --device mps)"
+    return found
+
+
+def _extras() -> list[dict[str, Any]]:
+    return [
+        {
+            "extra": name,
+            "missing": [module for module in extra.modules if find_spec(module) is None],
+            "gives": extra.gives,
+            "install": f"pip install 'wheatstone[{name}]'",
+        }
+        for name, extra in EXTRAS.items()
+    ]
+
+
+def _models() -> list[dict[str, Any]]:
+    from wheatstone.checkpoints import MODELS, mirror_variable
+
+    rows = []
+    for entry in MODELS.values():
+        row = asdict(entry)
+        row["addresses"] = list(entry.addresses)
+        row["mirror"] = os.environ.get(mirror_variable(entry.name))
+        if entry.ships:
+            row |= _shipped(entry.name)
+        else:
+            row["state"] = (
+                "in the local cache" if any(map(_is_cached, entry.addresses)) else "downloaded when asked for"
+            )
+        if row["mirror"]:
+            row["state"] = f"mirror: {row['mirror']}"
+        rows.append(row)
+    return rows
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    """Size and digest of weights that are package data."""
+    import wheatstone
+    from wheatstone.checkpoints import sha256_of_file
+
+    file = Path(wheatstone.__file__).parent / "weights" / name / "model.safetensors"
+    if not file.is_file():
+        return {"state": "missing from this installation"}
+    return {"state": "ships", "size_bytes": file.stat().st_size, "sha256": sha256_of_file(file)}
+
+
+def _is_cached(address: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    owner, model, *folder = address.split("/")
+    prefix = "".join(f"{part}/" for part in folder)
+    return any(isinstance(try_to_load_from_cache(f"{owner}/{model}", prefix + marker), str) for marker in _MARKERS)
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    versions = Table("package", "version", title="Versions", title_justify="left", box=None)
+    for package, version in found["versions"].items():
+        versions.add_row(package, version)
+    console.print(versions)
+
+    device = found["device"]
+    cards = ", ".join(f"{card['name']} ({card['memory_gib']} GiB)" for card in device.get("gpus", [])) or "no GPU"
+    console.print(f"\nDevice: {device['default']}; {cards}; {device['cpu_cores']} CPU cores\n", highlight=False)
+
+    extras = Table("extra", "state", "gives", title="Extras", title_justify="left", box=None)
+    for row in found["extras"]:
+        state = "installed" if not row["missing"] else f"missing {', '.join(row['missing'])}"
+        extras.add_row(row["extra"], state, row["gives"] if not row["missing"] else f"{row['gives']}: {row['install']}")
+    console.print(extras, markup=False)
+
+    models = Table(
+        "name", "for", "licence", "commercial use", "parameters", "where", title="\nModels", title_justify="left"
+    )
+    for row in found["models"]:
+        allowed = {True: "yes", False: "NO", None: "check"}[row["commercial"]]
+        size = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else ""
+        if not size and row["size_bytes"]:
+            size = f"{row['size_bytes'] / 1e6:.1f} MB"
+        where = f"{', '.join(row['addresses'])} ({row['state']})" if row["addresses"] else row["state"]
+        models.add_row(row["name"], row["kind"], row["licence"], allowed, size, where)
+    console.print(models)
+    for row in found["models"]:
+        if row["note"] or row["figures"]:
+            text = "; ".join(part for part in (row["note"], row["figures"]) if part)
+            console.print(f"{row['name']}: {text}", highlight=False, markup=False)
+    console.print(
+        "\nAny model can be given as NAME=PATH (a local folder or file), or its address replaced by a mirror in "
+        "WHEATSTONE_MIRROR_NAME.",
+        highlight=False,
+        markup=False,
+    )
