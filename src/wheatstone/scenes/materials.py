@@ -2,17 +2,15 @@
 
 import colorsys
 
-import numpy as np
-
 from wheatstone.scenes.world import Builder, Colour
 
 __all__ = ["hsv", "linear", "material", "stuff"]
 
 
-def linear(colour: Colour) -> np.ndarray:
+def linear(colour: Colour) -> Colour:
     """sRGB 0..1 to linear light."""
-    c = np.asarray(colour, float)
-    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour)
+    return r, g, b
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
@@ -54,7 +52,7 @@ def material(
     """
     row: list[float] = []
     for colour in colours:
-        row += list(linear(colour))
+        row += linear(colour)
     textures = b.pool.texture_names[texture]
     coarse = b.pool.texture_names["rough"]
     alpha = -1.0
@@ -66,7 +64,7 @@ def material(
         b.uniform(0, 1), b.uniform(0, 1), alpha, 128.0, repeat[0], repeat[1], stretch,
         coarse[int(b.rng.integers(len(coarse)))], two_sided, glow,
     ]  # fmt: skip
-    b.materials.append([float(v) for v in row])
+    b.materials.append(row)
     return len(b.materials) - 1
 
 

@@ -58,10 +58,13 @@ def rotation(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> np.ndar
     cy, sy = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
     cx, sx = math.cos(math.radians(pitch)), math.sin(math.radians(pitch))
     cz, sz = math.cos(math.radians(roll)), math.sin(math.radians(roll))
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_y @ about_x @ about_z
+    return np.array(
+        [
+            [cy * cz + sy * sx * sz, -cy * sz + sy * sx * cz, sy * cx],
+            [cx * sz, cx * cz, -sx],
+            [-sy * cz + cy * sx * sz, sy * sz + cy * sx * cz, cy * cx],
+        ]
+    )
 
 
 def look(position: Vector, yaw: float, pitch: float, roll: float, focal_px: float, size: tuple[int, int]) -> Camera:
@@ -181,12 +184,17 @@ class Builder:
         """Add the convex hull of two balls."""
         ax, ay, az = b[0] - a[0], b[1] - a[1], b[2] - a[2]
         length = max(math.sqrt(ax * ax + ay * ay + az * az), 1e-6)
-        y = np.array([ax, ay, az]) / length
-        helper = np.array([1.0, 0, 0]) if abs(y[0]) < 0.9 else np.array([0, 0, 1.0])
-        x = np.cross(y, helper)
-        x /= math.sqrt(float(x @ x))
-        z = np.array([x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]])
-        self.add(Kind.ROUND_CONE, a, (radius_a, length, radius_b), material, np.stack([x, y, z], 1))
+        ax, ay, az = ax / length, ay / length, az / length
+        # x = axis x helper, z = x x axis, with the world axis farther from the limb's as helper.
+        if abs(ax) < 0.9:
+            n = math.sqrt(ay * ay + az * az)
+            x0, x1, x2 = 0.0, az / n, -ay / n
+        else:
+            n = math.sqrt(ax * ax + ay * ay)
+            x0, x1, x2 = ay / n, -ax / n, 0.0
+        z0, z1, z2 = x1 * az - x2 * ay, x2 * ax - x0 * az, x0 * ay - x1 * ax
+        turn = np.array([[x0, ax, z0], [x1, ay, z1], [x2, az, z2]])
+        self.add(Kind.ROUND_CONE, a, (radius_a, length, radius_b), material, turn)
 
     def quad(
         self,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from wheatstone.scenes.materials import hsv, linear
-from wheatstone.scenes.world import Builder
+from wheatstone.scenes.world import Builder, Colour
 
 __all__ = ["backdrop_light", "daylight", "focal", "indoor_light"]
 
@@ -13,6 +13,10 @@ __all__ = ["backdrop_light", "daylight", "focal", "indoor_light"]
 def focal(b: Builder, low_deg: float, high_deg: float, width: int) -> float:
     """Focal length in pixels of a horizontal field of view drawn between two angles."""
     return width / 2 / math.tan(math.radians(b.uniform(low_deg, high_deg)) / 2)
+
+
+def _light(colour: Colour) -> np.ndarray:
+    return np.array(linear(colour))
 
 
 def daylight(b: Builder, fog_m: float = 400.0, reach: float = 1.0) -> tuple[list[list[float]], np.ndarray]:
@@ -23,18 +27,18 @@ def daylight(b: Builder, fog_m: float = 400.0, reach: float = 1.0) -> tuple[list
     height = math.radians(b.uniform(8, 25) if mood == "evening" else b.uniform(25, 70))
     sun = (math.cos(height) * math.cos(azimuth), math.sin(height), math.cos(height) * math.sin(azimuth))
     blue = b.uniform(205, 218)
-    zenith = linear(hsv(blue, b.uniform(0.3, 0.55), b.uniform(0.6, 0.85)))
-    horizon = linear(hsv(blue - 5, b.uniform(0.04, 0.22), b.uniform(0.82, 0.97)))
+    zenith = _light(hsv(blue, b.uniform(0.3, 0.55), b.uniform(0.6, 0.85)))
+    horizon = _light(hsv(blue - 5, b.uniform(0.04, 0.22), b.uniform(0.82, 0.97)))
     strength, soft, ambient = b.uniform(1.8, 3.2), 0.02, b.uniform(0.5, 0.8)
     warm = np.array([1.0, b.uniform(0.9, 0.97), b.uniform(0.78, 0.92)])
     if mood == "overcast":
-        zenith = linear(hsv(blue, b.uniform(0.0, 0.12), b.uniform(0.7, 0.9)))
-        horizon = linear(hsv(blue, b.uniform(0.0, 0.08), b.uniform(0.8, 0.95)))
+        zenith = _light(hsv(blue, b.uniform(0.0, 0.12), b.uniform(0.7, 0.9)))
+        horizon = _light(hsv(blue, b.uniform(0.0, 0.08), b.uniform(0.8, 0.95)))
         strength, soft, ambient = b.uniform(0.2, 0.7), 0.25, b.uniform(0.9, 1.3)
     elif mood == "evening":
         warm = np.array([1.0, b.uniform(0.68, 0.85), b.uniform(0.45, 0.68)])
-        horizon = linear(hsv(b.uniform(22, 42), b.uniform(0.15, 0.4), b.uniform(0.85, 1.0)))
-    ground = linear(hsv(b.uniform(25, 80), 0.2, b.uniform(0.3, 0.5)))
+        horizon = _light(hsv(b.uniform(22, 42), b.uniform(0.15, 0.4), b.uniform(0.85, 1.0)))
+    ground = _light(hsv(b.uniform(25, 80), 0.2, b.uniform(0.3, 0.5)))
     env[0:3], env[3:6], env[6:9] = zenith, horizon, ground
     env[9:12] = (0.6 * zenith + 0.4 * horizon) * ambient
     env[12:15] = ground * ambient * 0.7
