@@ -161,7 +161,7 @@ def test_rows_stop_at_the_limit_and_suspicious_samples_come_first(make_dataset, 
     rows = re.findall(r"<article class=\"([^\"]*)\"><h3>([^<]*)", page)
     assert len(rows) == 4
     assert rows[0] == ("sample suspicious", "5.png")
-    assert "much had to be painted: 60%, the median is 5%" in page
+    assert "large holes: 60%, the median is 5%" in page
     assert "4 of 8 samples" in page
     none = write_report(folder, samples=0).read_text()
     assert "<article" not in none
@@ -201,7 +201,7 @@ def test_suspicion_needs_a_distance_that_means_something():
     assert list(found) == ["x"]
     score, reasons = found["x"]
     assert score == pytest.approx((0.8 - 0.2) / 0.03)
-    assert reasons == ("much had to be painted: 40%, the median is 5%", "low confidence: 20%, the median is 80%")
+    assert reasons == ("large holes: 40%, the median is 5%", "low confidence: 20%, the median is 80%")
     assert suspicion({"a": {"hole_share": 0.0}, "b": {"hole_share": 0.9}}) == {}
 
 

@@ -1,7 +1,7 @@
 """Making data visible: colour maps, anaglyphs, side-by-side pictures, wiggles and the report page of a data set."""
 
 from wheatstone.viewing.colours import ORIGIN_COLOURS, colour_map, colour_origins
-from wheatstone.viewing.report import write_report
+from wheatstone.viewing.report import write_report, write_welcome
 from wheatstone.viewing.stereo import anaglyph, converge, side_by_side, wiggle
 from wheatstone.viewing.thumbnails import data_uri, encode_jpeg, encode_webp, thumbnail
 
@@ -18,4 +18,5 @@ __all__ = [
     "thumbnail",
     "wiggle",
     "write_report",
+    "write_welcome",
 ]

@@ -5,5 +5,6 @@ It reads the data set on disk and nothing else, so it can be made again at any t
 """
 
 from wheatstone.viewing.report.page import write_report
+from wheatstone.viewing.report.welcome import write_welcome
 
-__all__ = ["write_report"]
+__all__ = ["write_report", "write_welcome"]

@@ -43,7 +43,7 @@ class Figure:
 
 FIGURES = {
     "scale_px": Figure("disparity scale drawn", "px"),
-    "hole_share": Figure("painted", "%", +1, 0.02, "much had to be painted"),
+    "hole_share": Figure("holes", "%", +1, 0.02, "large holes"),
     "mean_confidence": Figure("mean confidence", "%", -1, 0.03, "low confidence"),
     "visible_share": Figure("seen in both views", "%", -1, 0.02, "little is seen in both views"),
     "edge_share": Figure("depth edges", "%", +1, 0.01, "many depth edges"),
@@ -129,7 +129,7 @@ def gather(folder: str | Path, samples: int) -> ReportData:
     return ReportData(
         store=store,
         rejected=rejected,
-        figures={name: np.array([e[name] for e in figures.values() if name in e]) for name in names},
+        figures={name: values for name in names if not _says_nothing(name, values := _column(figures, name))},
         disparity_px=np.concatenate(pixels) if pixels else np.zeros(0),
         disparity_weights=np.concatenate([np.full(p.size, 1 / p.size) for p in pixels]) if pixels else np.zeros(0),
         drawn=len(pixels),
@@ -187,6 +187,15 @@ def _numbers(quality: Mapping[str, Any]) -> dict[str, float]:
         for name, value in sorted(quality.items(), key=lambda item: _figure_order(item[0]))
         if isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
     }
+
+
+def _column(figures: Mapping[str, Mapping[str, float]], name: str) -> np.ndarray:
+    return np.array([entry[name] for entry in figures.values() if name in entry])
+
+
+def _says_nothing(name: str, values: np.ndarray) -> bool:
+    """Whether a figure is not worth a chart: a confidence of 1 everywhere belongs to exact truth."""
+    return name == "mean_confidence" and bool((values == 1).all())
 
 
 def _figure_order(name: str) -> tuple[int, str]:

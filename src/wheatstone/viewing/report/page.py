@@ -13,7 +13,7 @@ from wheatstone.viewing.report.gather import ReportData, gather
 from wheatstone.viewing.report.markup import Markup, element, join
 from wheatstone.viewing.report.sections import SECTIONS, Section, title_of
 
-__all__ = ["render", "write_report"]
+__all__ = ["frame", "render", "resource", "write_report"]
 
 
 def write_report(folder: str | Path, *, samples: int = 48) -> Path:
@@ -44,8 +44,20 @@ def write_report(folder: str | Path, *, samples: int = 48) -> Path:
 
 def render(data: ReportData, sections: Sequence[Section] = SECTIONS) -> str:
     """The page as text, made of `sections` from top to bottom."""
-    style = _resource("report.css") + _colours()
-    script = _resource("report.js")
+    parts = [made for section in sections if (made := section(data)) is not None]
+    skip = element("a", "Skip to the samples", href="#samples", class_="skip")
+    return frame(title_of(data), skip, element("main", join(parts, "\n")), Markup(resource("dialog.html")))
+
+
+def frame(title: str, *body: Markup) -> str:
+    """A whole page around its body: style, script, and a policy under which the browser fetches nothing.
+
+    Args:
+        title: of the page.
+        body: what it shows; the dialog of `dialog.html` must be part of it for pictures that enlarge.
+    """
+    style = resource("report.css") + _colours()
+    script = resource("report.js")
     # Only this very style and script run, pictures come from inside the file, and nothing is ever fetched.
     policy = (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
@@ -57,21 +69,15 @@ def render(data: ReportData, sections: Sequence[Section] = SECTIONS) -> str:
         element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
-        element("title", title_of(data)),
+        element("title", title),
         element("style", Markup(style)),
     )
-    parts = [made for section in sections if (made := section(data)) is not None]
-    body = element(
-        "body",
-        element("a", "Skip to the samples", href="#samples", class_="skip"),
-        element("main", join(parts, "\n")),
-        Markup(_resource("dialog.html")),
-        element("script", Markup(script)),
-    )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+    whole = element("html", head, element("body", *body, element("script", Markup(script))), lang="en")
+    return f"<!doctype html>\n{whole}\n"
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """Text of a file beside this module."""
     return files("wheatstone.viewing.report").joinpath(name).read_text(encoding="utf-8")
 
 

@@ -7,13 +7,13 @@ from wheatstone.viewing.report.markup import Markup, element, relative_address
 from wheatstone.viewing.report.pictures import Cell, cells_of
 from wheatstone.viewing.thumbnails import data_uri
 
-__all__ = ["sample_row"]
+__all__ = ["cell_figure", "sample_row"]
 
 
 def sample_row(store: Store, chosen: Chosen, width: int = 256) -> Markup:
     """The row of a sample with thumbnails `width` pixels wide; a file that is missing or broken is reported in its place."""
     try:
-        pictures = element("div", *(_cell(cell) for cell in cells_of(store, chosen.line, width)), class_="cells")
+        pictures = element("div", *(cell_figure(cell) for cell in cells_of(store, chosen.line, width)), class_="cells")
     except DatasetError as error:
         pictures = element("p", f"The files of this sample cannot be shown: {error}", class_="broken")
     reasons = [element("span", reason, class_="badge") for reason in chosen.reasons]
@@ -27,7 +27,14 @@ def sample_row(store: Store, chosen: Chosen, width: int = 256) -> Markup:
     )
 
 
-def _cell(cell: Cell) -> Markup:
+def cell_figure(cell: Cell, folder: str = "") -> Markup:
+    """One picture with its caption, in a button that enlarges it.
+
+    Args:
+        cell: the picture.
+        folder: the data set's folder as seen from the page, if it is not the page's own.
+    """
+    file = f"{folder}/{cell.file}" if folder else cell.file
     width, height = cell.size
     picture = element(
         "img",
@@ -43,7 +50,7 @@ def _cell(cell: Cell) -> Markup:
         picture,
         type="button",
         class_="moving" if cell.moving else None,
-        data_file=relative_address(cell.file) if cell.file else None,
+        data_file=relative_address(file) if cell.file and file else None,
     )
     caption: list[object] = [element("span", cell.name, class_="cell-name")]
     if cell.scale:

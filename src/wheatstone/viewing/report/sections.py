@@ -17,7 +17,7 @@ from wheatstone.viewing.report.gather import FIGURES, ReportData
 from wheatstone.viewing.report.markup import Markup, element, join
 from wheatstone.viewing.report.rows import sample_row
 
-__all__ = ["SECTIONS", "title_of"]
+__all__ = ["SECTIONS", "Section", "placeholder_notice", "placeholder_part", "title_of"]
 
 MOST_REJECTS = 200
 FEW_ROWS, WIDE_THUMBNAIL, NARROW_THUMBNAIL = 12, 400, 256  # a short page can afford sharper pictures
@@ -46,7 +46,7 @@ def heading(data: ReportData) -> Markup:
     if data.disparity_px.size:
         middle = _weighted_median(data)
         tiles.append(_tile(pixels(middle), "median disparity"))
-    for name, label in (("hole_share", "painted, median"), ("mean_confidence", "confidence, median")):
+    for name, label in (("hole_share", "holes, median"), ("mean_confidence", "confidence, median")):
         if name in data.figures:
             tiles.append(_tile(percent(float(np.median(data.figures[name]))), label))
     places = [("figures", "Figures"), ("samples", "Samples"), ("making", "How it was made")]
@@ -66,8 +66,8 @@ def notices(data: ReportData) -> Markup | None:
     """What a user of the data must know: placeholder depth, remarks of the manifest, an unfinished run."""
     found = []
     notes = [str(note) for note in data.header.get("notes") or []]
-    if _is_placeholder(data):
-        found.append(_placeholder([note for note in notes if "placeholder" in note.lower()]))
+    if (part := placeholder_part(data)) is not None:
+        found.append(placeholder_notice(part))
         notes = [note for note in notes if "placeholder" not in note.lower()]
     if not data.header.get("complete"):
         found.append(
@@ -144,7 +144,8 @@ def _guide() -> Markup:
         _meaning("Confidence", "How far to trust the disparity: white is 1, black is 0."),
         _meaning(
             "Holes",
-            "Where the right view was painted, because no pixel of the left one lands there:",
+            "Where no pixel of the left view lands in the right one, so that it was painted (in rendered and measured pairs: "
+            "what the right eye alone sees):",
             element("ul", *swatches, class_="swatches"),
         ),
     ]
@@ -283,21 +284,32 @@ def _count(number: int, noun: str) -> str:
 
 
 def _made_by(data: ReportData) -> Markup:
-    parts = [
-        join([f"{role} ", element("b", part.get("part") if isinstance(part, Mapping) else part)])
-        for role, part in data.header["parts"].items()
-    ]
-    return join([*parts, join(["seed ", element("b", data.header["seed"])])], " · ")
+    named = {
+        role: part.get("part") if isinstance(part, Mapping) else part for role, part in data.header["parts"].items()
+    }
+    rule = data.header["config"].get("rule")
+    if rule := rule.get("rule") if isinstance(rule, Mapping) else rule:
+        named["rule"] = rule
+    named["seed"] = data.header["seed"]
+    order = [role for role in ("depth", "rule", "synthesizer") if role in named]
+    order += [role for role in named if role not in order]
+    return join([join([f"{role} ", element("b", named[role])]) for role in order], " · ")
 
 
-def _is_placeholder(data: ReportData) -> bool:
+def placeholder_part(data: ReportData) -> str | None:
+    """Name of the depth estimator if it is a placeholder, by its name or by a note of the manifest, else None."""
     depth = data.header["parts"].get("depth")
-    name = depth.get("part") if isinstance(depth, Mapping) else depth
-    return name == "embedded" or any("placeholder" in str(note).lower() for note in data.header.get("notes") or [])
+    name = str(depth.get("part") if isinstance(depth, Mapping) else depth)
+    noted = any("placeholder depth" in str(note).lower() for note in data.header.get("notes") or [])
+    return name if noted or name == "embedded" else None
 
 
-def _placeholder(notes: list[str]) -> Markup:
-    """Say that the depth is a stand-in, and name what to use instead."""
+def placeholder_notice(part: str) -> Markup:
+    """Say that the depth is a stand-in, and name what to use instead.
+
+    Args:
+        part: name of the depth estimator.
+    """
     choices = []
     for model in MODELS.values():
         if model.kind != "depth" or model.ships or model.commercial is None:
@@ -305,12 +317,12 @@ def _placeholder(notes: list[str]) -> Markup:
         use = "free to use" if model.commercial else "not for commercial use"
         choices.append(element("li", element("code", f"--depth {model.name}"), f" {model.licence}, {use}"))
     words = (
-        "The depth of these pairs was estimated by the small network inside the package, which has seen rendered scenes only. "
-        "It lets everything run without network or GPU; the shapes are roughly right at best. For data to train on, make "
-        "the set again with a real depth estimator:"
+        "The depth behind these pairs was estimated by ",
+        element("b", part),
+        ", which comes with the package so that everything runs without network, GPU or account. The shapes are roughly "
+        "right at best. For data to train on, choose a real depth estimator:",
     )
-    extra = [element("p", note) for note in notes]
-    return _notice("Placeholder depth", element("p", words), element("ul", *choices), *extra)
+    return _notice("Placeholder depth", element("p", *words), element("ul", *choices))
 
 
 def _licence(role: str, part: Mapping[str, Any]) -> str:
