@@ -179,15 +179,16 @@ def depth_edge_metrics(
     """Do the depth steps of a prediction sit where the true ones are, and are they sharp?
 
     A soft halo around an object bends the second view there although AbsRel hardly notices. Only horizontal steps count:
-    they are what opens holes in a second view. A step is the difference between the values `radius` pixels right and left
-    of a pixel, all in between valid; it is an edge when it exceeds `step` times the true range (5th to 95th percentile).
+    they are what opens holes in a second view. Prediction and truth are each measured in units of their own range (5th to
+    95th percentile), so the figures tell edges from overall depth. A step is the difference between the values `radius`
+    pixels right and left of a pixel, all in between valid; it is an edge when it exceeds `step` ranges.
 
     Args:
-        prediction: relative inverse depth; it is aligned to the truth first.
+        prediction: relative inverse depth; of either polarity.
         truth: dense inverse depth (or disparity) in any unit.
         valid: where the truth is known.
         radius: half width of a step in pixels, also how far off an edge may sit.
-        step: threshold as a share of the true range.
+        step: threshold, as a share of the range.
 
     Returns:
         Name to float64 `[B]`: `edge_recall`, share of the true steps' height that the prediction makes at the same place
@@ -197,24 +198,23 @@ def depth_edge_metrics(
         image without edges; a prediction that makes no steps has recall and f 0.
     """
     valid = torch.isfinite(truth) if valid is None else valid & torch.isfinite(truth)
-    aligned = align_affine(prediction, truth, valid)
-    true_step, known = _horizontal_step(truth.double(), valid, radius)
-    own_step, _ = _horizontal_step(aligned, valid, radius)
-    threshold = step * _value_range(truth, valid)[:, None, None, None]
-    edge = (true_step.abs() > threshold) & known
+    own = _in_ranges(prediction, valid) * fit_affine(prediction, truth, valid).scale.sign()[:, None, None, None]
+    true_step, known = _horizontal_step(_in_ranges(truth, valid), valid, radius)
+    own_step, _ = _horizontal_step(own, valid, radius)
+    edge = (true_step.abs() > step) & known
     near = torch.nn.functional.max_pool2d(edge.float(), (1, 2 * radius + 1), stride=1, padding=(0, radius)) > 0
     along = own_step * true_step.sign()
     drawn = torch.where(edge, torch.minimum(along.clamp_min(0), true_step.abs()), 0.0)
     height = torch.where(edge, true_step.abs(), 0.0)
-    own = torch.where(known & (own_step.abs() > threshold), own_step.abs(), 0.0)
+    own_height = torch.where(known & (own_step.abs() > step), own_step.abs(), 0.0)
     recall = _total(drawn) / _total(height)
-    own_total = _total(own)
-    precision = torch.where(own_total > 0, _total(own * near) / own_total.clamp_min(1e-300), torch.nan)
+    own_total = _total(own_height)
+    precision = torch.where(own_total > 0, _total(own_height * near) / own_total.clamp_min(1e-300), torch.nan)
     # no step drawn, or none in the right place, is F = 0; no true step at all is NaN
     both_shares = precision.nan_to_num(0) + recall
     f_score = torch.where(both_shares > 0, 2 * precision * recall / both_shares, 0.0)
     f_score = torch.where(_total(height) > 0, f_score.nan_to_num(0), torch.nan)
-    wide_step, wide_known = _horizontal_step(aligned, valid, 4 * radius)
+    wide_step, wide_known = _horizontal_step(own, valid, 4 * radius)
     both = edge & wide_known
     rise = _total(torch.where(both, wide_step * true_step.sign(), 0.0))
     sharpness = _total(torch.where(both, along, 0.0)) / torch.where(rise > 0, rise, torch.nan)
@@ -233,17 +233,16 @@ def _horizontal_step(values: Tensor, valid: Tensor, radius: int) -> tuple[Tensor
     return torch.where(known, step, 0.0), known
 
 
-def _value_range(values: Tensor, valid: Tensor) -> Tensor:
-    """Distance between the 5th and the 95th percentile of the valid values of each image; NaN without any."""
-    ranges = []
-    for image, mask in zip(values.double(), valid, strict=True):
+def _in_ranges(values: Tensor, valid: Tensor) -> Tensor:
+    """Values in units of the distance between the 5th and the 95th percentile of the valid ones; zeros without a range."""
+    scaled = torch.zeros_like(values, dtype=torch.float64)
+    for index, (image, mask) in enumerate(zip(values.double(), valid, strict=True)):
         known = image[mask].sort().values
-        if known.numel() == 0:
-            ranges.append(torch.tensor(torch.nan, dtype=torch.float64, device=values.device))
-            continue
-        low, high = int(0.05 * (known.numel() - 1)), int(0.95 * (known.numel() - 1))
-        ranges.append(known[high] - known[low])
-    return torch.stack(ranges)
+        if known.numel() > 0:
+            low, high = int(0.05 * (known.numel() - 1)), int(0.95 * (known.numel() - 1))
+            spread = known[high] - known[low]
+            scaled[index] = torch.where(mask & (spread > 0), image / torch.where(spread > 0, spread, 1.0), 0.0)
+    return scaled
 
 
 def _total(values: Tensor) -> Tensor:
