@@ -16,9 +16,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wheatstone.scenes.draw import HELD_OUT
     from wheatstone.scenes.families import FAMILIES
-    from wheatstone.scenes.truth import DepthView, SceneRender, depth_view, render_scene, scene_sample
+    from wheatstone.scenes.truth import DepthView, SceneRender, depth_view, render_scene, scene_sample, view_name
 
-__all__ = ["FAMILIES", "HELD_OUT", "DepthView", "SceneRender", "depth_view", "render_scene", "scene_sample"]
+__all__ = [
+    "FAMILIES",
+    "HELD_OUT",
+    "VERSION",
+    "DepthView",
+    "SceneRender",
+    "depth_view",
+    "render_scene",
+    "scene_sample",
+    "view_name",
+]
+
+VERSION = 1
+"""Raised whenever a seed gives another picture or another world; part of the configuration of rendered data sets."""
 
 # numba is an extra: nothing that needs it is imported before it is asked for.
 _PLACES = {

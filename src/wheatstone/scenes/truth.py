@@ -12,7 +12,7 @@ from wheatstone.samples import Origin, StereoSample
 from wheatstone.scenes.draw import Rendered, RenderedView, at_frame, build_scene, develop, exposure_of
 from wheatstone.scenes.families import FAMILIES
 
-__all__ = ["DepthView", "SceneRender", "depth_view", "render_scene", "scene_sample"]
+__all__ = ["DepthView", "SceneRender", "depth_view", "render_scene", "scene_sample", "view_name"]
 
 
 @contextmanager
@@ -211,6 +211,12 @@ def _flow(views: Rendered, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarra
     return flow, seen
 
 
+def view_name(k: float) -> str:
+    """Name of the view at position k: left, right, left-left, right-right, centre, else `k` and the number (`k0p25`)."""
+    names = {0.0: "left", 1.0: "right", -1.0: "left-left", 2.0: "right-right", 0.5: "centre"}
+    return names.get(float(k)) or f"k{float(k):g}".replace(".", "p").replace("-", "m").replace("+", "")
+
+
 def scene_sample(
     seed: int,
     *,
@@ -220,27 +226,25 @@ def scene_sample(
 ) -> StereoSample:
     """Render a scene as a `StereoSample`: rendered views, disparity, visibility, holes and sky of the left view.
 
-    Views are named `left` (k = 0), `right` (k = 1) and `k` followed by the position for others; 0 and 1 are always there.
-    `hole` and `origin` describe the right view: what the left view does not see, by the side it is hidden from.
+    The views at 0 and 1 are always there; `view_name` names the others. `hole` and `origin` describe the right view: what
+    the left view does not see because something hides it or because it lies outside. Extras: `disparity_right` and
+    `disparity_NAME` of further views, each in its own frame and in pixels a unit of baseline; `sky` and `moving` of the
+    left view. Errors are those of `render_scene`.
     """
-    order = [0.0, 1.0, *(float(k) for k in baselines if k not in (0, 1))]
-    render = render_scene(seed, size=size, baselines=tuple(order), family=family)
-    names = ["left", "right", *(f"k{k:g}" for k in order[2:])]
+    order = (0.0, 1.0, *dict.fromkeys(float(k) for k in baselines if k not in (0, 1)))
+    render = render_scene(seed, size=size, baselines=order, family=family)
+    names = [view_name(k) for k in order]
 
     def plane(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array))[None]
 
     hole = render.hole(1)
-    x = np.arange(size[1], dtype=np.float32)[None] + render.disparity[0, 1]
-    origin = np.where(hole, np.where(x > size[1] - 0.5, Origin.BORDER, Origin.DISOCCLUSION), Origin.WARPED).astype(
-        np.uint8
-    )
-    images = {
-        name: torch.from_numpy(render.images[0, k]).permute(2, 0, 1).float() / 255 for k, name in enumerate(names)
-    }
+    outside = np.arange(size[1], dtype=np.float32)[None] + render.disparity[0, 1] > size[1] - 0.5
+    origin = np.where(hole, np.where(outside, Origin.BORDER, Origin.DISOCCLUSION), Origin.WARPED).astype(np.uint8)
+    disparities = {f"disparity_{name}": plane(render.disparity[0, k]) for k, name in enumerate(names) if k > 0}
     return StereoSample(
         key=f"scene-{seed:08d}",
-        views=images,
+        views={n: torch.from_numpy(render.images[0, k]).permute(2, 0, 1).float() / 255 for k, n in enumerate(names)},
         baselines=dict(zip(names, order, strict=True)),
         disparity=plane(render.disparity[0, 0]),
         valid=torch.ones(1, *size, dtype=torch.bool),
@@ -248,7 +252,7 @@ def scene_sample(
         visible=plane(render.visible[0, 0, 1]),
         hole=plane(hole),
         origin=plane(origin),
-        extras={"disparity_right": plane(render.disparity[0, 1]), "sky": plane(render.sky[0, 0])},
+        extras={**disparities, "sky": plane(render.sky[0, 0]), "moving": plane(render.moving[0, 0])},
         provenance={
             "source": "rendered", "seed": seed, "family": render.family, "baseline_m": render.baseline_m,
             "focal_px": float(render.intrinsics[0, 0]), "intrinsics": render.intrinsics.tolist(),
