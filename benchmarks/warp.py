@@ -56,7 +56,7 @@ def full_griddata(disparity: np.ndarray, edge: np.ndarray) -> np.ndarray:
 
 
 def seconds(work: Callable[[], object], repeats: int, device: str, threads: int) -> float:
-    """Shortest of `repeats` runs: time of the processor on one CPU thread, which other programs do not disturb, else wall time."""
+    """Shortest of `repeats` runs: processor time on one CPU thread, which other programs disturb least, else wall time."""
     clock = time.process_time if device == "cpu" and threads == 1 else time.perf_counter
     best = float("inf")
     for _ in range(repeats):

@@ -26,46 +26,47 @@ _COLUMN_BITS = 20
 _ONE = 1 << _FRACTION_BITS
 _MISSING = torch.iinfo(torch.int64).max
 _MISSING_COST = 10_000.0  # what a layer that nothing hit weighs, as published
+_BLOCK_PIXELS = 1 << 17
 
 
 @dataclass(frozen=True)
 class Landing:
     """Which reference columns make up each pixel of the new view: the geometry of a warp, without colours.
 
+    A cell takes the pixel that landed closest to it of those that are rounded up to it, and of those that are rounded down.
+
     Attributes:
-        up: column whose landing, rounded up, is this cell and lies closest to it; -1 where none.
-        down: the same for landings rounded down.
+        up: column of the pixel rounded up to this cell; that of `down` where there is none; -1 in holes.
+        down: column of the pixel rounded down to this cell; that of `up` where there is none; -1 in holes.
         weight: share of `down` in the blend, 0..1.
+        gain: factor on the blend: 1 where both exist or coincide, at least 0.9999 where one is missing (as published).
         hole: frame of the new view, True where no pixel lands.
         visible: frame of the reference, True where a pixel is seen in the new view.
-        gain: factor on the blended colour that only the published formula has, or None.
     """
 
     up: Int32[Tensor, "B 1 H W"]
     down: Int32[Tensor, "B 1 H W"]
     weight: Float[Tensor, "B 1 H W"]
+    gain: Float[Tensor, "B 1 H W"]
     hole: Bool[Tensor, "B 1 H W"]
     visible: Bool[Tensor, "B 1 H W"]
-    gain: Float[Tensor, "B 1 H W"] | None = None
 
     def splat(self, image: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Blend the two landings of every cell; holes are 0. Differentiable with respect to `image`."""
-        blended = self._layer(image, self.up)
+        near = self._fetch(image, self.up)
         if self.down is not self.up:
             # Separate operations, each rounded once: the same bits on every device and for every batch size, and exactly the
             # source colour where both layers hold the same pixel.
-            step = self._layer(image, self.down) - blended
-            blended = blended + step.mul_(self.weight.to(image.dtype))
-        return blended if self.gain is None else blended * self.gain.to(image.dtype)
+            step = self._fetch(image, self.down).sub_(near).mul_(self.weight.to(image.dtype))
+            near = step.add_(near).mul_(self.gain.to(image.dtype))
+        return near.masked_fill_(self.hole, 0)
 
     def pick(self, values: Tensor) -> Tensor:
         """Take `values` `[B,C,H,W]` of the heavier landing of every cell, never a mixture; holes are 0."""
-        source = torch.where(self.weight > 0.5, self.down, self.up)
-        return self._layer(values, source)
+        return self._fetch(values, torch.where(self.weight > 0.5, self.down, self.up)).masked_fill_(self.hole, 0)
 
-    def _layer(self, values: Tensor, column: Tensor) -> Tensor:
-        index = column.clamp(min=0).long().expand(-1, values.shape[1], -1, -1)
-        return values.gather(-1, index).masked_fill_(column < 0, 0)
+    def _fetch(self, values: Tensor, column: Tensor) -> Tensor:
+        return values.gather(-1, column.clamp(min=0).long().expand(-1, values.shape[1], -1, -1))
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,19 @@ class ForwardWarper:
         batch, _, height, width = disparity.shape
         if width > (1 << _COLUMN_BITS) - 2:
             raise ShapeError(f"rows of {width} pixels are too long to warp: the limit is {(1 << _COLUMN_BITS) - 2}")
-        position = _positions(disparity.reshape(-1, width), valid, rounded=self.method == "nearest")
-        parts = _nearest_landing(position) if self.method == "nearest" else _two_tap_landing(position, self.official)
-        parts = {name: part.reshape(batch, 1, height, width) for name, part in parts.items()}
+        rows = disparity.reshape(-1, width)
+        usable = rows.isfinite() if valid is None else rows.isfinite() & valid.reshape(-1, width)
+        # On a CPU, blocks of rows that fit the cache; rows know nothing of each other.
+        block = max(1, _BLOCK_PIXELS // width) if rows.device.type == "cpu" else max(1, len(rows))
+        made = [self._land(*part) for part in zip(rows.split(block), usable.split(block), strict=True)]
+        parts = {name: torch.cat([part[name] for part in made]).view(batch, 1, height, width) for name in made[0]}
         parts.setdefault("down", parts["up"])
         return Landing(**parts)
+
+    def _land(self, disparity: Tensor, usable: Tensor) -> dict[str, Tensor]:
+        nearest = self.method == "nearest"
+        position = _positions(disparity, usable, rounded=nearest)
+        return _nearest_landing(position) if nearest else _two_tap_landing(position, self.official)
 
     def __call__(
         self,
@@ -167,27 +176,27 @@ def check_sizes(image: Tensor, disparity: Tensor, valid: Tensor | None = None) -
             )
 
 
-def _positions(disparity: Tensor, valid: Tensor | None, *, rounded: bool) -> Tensor:
-    """Landing positions `[N,W]` in fixed point, clamped to just outside the frame, where everything unusable goes too."""
+def _positions(disparity: Tensor, usable: Tensor, *, rounded: bool) -> Tensor:
+    """Landing positions `[N,W]` in fixed point, one pixel to the right: 0 and W + 1 px are the cells just outside the frame.
+
+    Everything farther outside is moved there, and so is everything unusable.
+    """
     width = disparity.shape[-1]
     shift = disparity.double()
     if rounded:
         shift = shift.round()
-    position = torch.arange(width, device=disparity.device, dtype=torch.float64) - shift
-    usable = disparity.isfinite()
-    if valid is not None:
-        usable &= valid.reshape(-1, width)
-    position = torch.where(usable, position, -1.0).clamp_(-1, width)
+    column = torch.arange(1, width + 1, device=disparity.device, dtype=torch.float64)
+    position = torch.where(usable, column - shift, 0.0).clamp_(0, width + 1)
     return position.mul_(_ONE).round_().to(torch.int64)
 
 
 def _rightmost(cells: tuple[Tensor, ...], width: int) -> Tensor:
-    """Right-most column that reaches each cell -1..W (stored one to the right), -1 where none."""
+    """Right-most column that reaches each cell (0 and W + 1 are outside), -1 where none."""
     rows = cells[0].shape[0]
     column = torch.arange(width, device=cells[0].device, dtype=torch.int32).expand(rows, -1)
     rightmost = torch.full((rows, width + 2), -1, device=cells[0].device, dtype=torch.int32)
     for cell in cells:
-        rightmost.scatter_reduce_(1, cell + 1, column, "amax")
+        rightmost.scatter_reduce_(1, cell, column, "amax")
     return rightmost
 
 
@@ -197,10 +206,10 @@ def _nearest_landing(position: Tensor) -> dict[str, Tensor]:
     cell = position >> _FRACTION_BITS
     source = _rightmost((cell,), width)
     column = torch.arange(width, device=position.device, dtype=torch.int32)
-    visible = (cell >= 0) & (cell < width) & (source.gather(1, cell + 1) == column)
+    visible = (cell >= 1) & (cell <= width) & (source.gather(1, cell) == column)
     source = source[:, 1:-1]
     weight = torch.zeros(source.shape, device=position.device, dtype=torch.float32)
-    return {"up": source, "weight": weight, "hole": source < 0, "visible": visible}
+    return {"up": source, "weight": weight, "gain": weight + 1, "hole": source < 0, "visible": visible}
 
 
 def _two_tap_landing(position: Tensor, official: bool) -> dict[str, Tensor]:
@@ -208,37 +217,42 @@ def _two_tap_landing(position: Tensor, official: bool) -> dict[str, Tensor]:
     width = position.shape[1]
     floor = position >> _FRACTION_BITS
     ceil = (position + (_ONE - 1)) >> _FRACTION_BITS
-    in_frame = ((position > 0) if official else (position >= 0)) & (official | (ceil < width))
     rightmost = _rightmost((floor, ceil), width)
     # The direct neighbour never hides a pixel: its landing is less than two cells away on any surface.
     limit = torch.arange(width, device=position.device, dtype=torch.int32) + 2
-    free = (rightmost.gather(1, floor + 1) < limit) | (rightmost.gather(1, ceil + 1) < limit)
-    visible = in_frame & free
+    free = (rightmost.gather(1, floor) < limit) | (rightmost.gather(1, ceil) < limit)
+    visible = free & (position > _ONE if official else (position >= _ONE) & (ceil <= width))
     cost = (ceil << _FRACTION_BITS) - position
-    if official:  # cells are clipped into the frame, and whatever is not visible is parked on column 0
-        floor, ceil = (torch.where(visible, cell.clamp(0, width - 1), 0) for cell in (floor, ceil))
+    if official:  # cells are clipped into the frame, and whatever is not visible is parked on the first one
+        floor, ceil = (torch.where(visible, cell.clamp(1, width), 1) for cell in (floor, ceil))
         cost = torch.where(
             visible, cost, 2 * _ONE
         )  # rounded down that is -1, less than any true landing: both layers lose
-    landed = visible | official
-    up, up_cost = _cheapest(ceil, cost, landed)
-    down, down_cost = _cheapest(floor, _ONE - cost, landed)
+    else:
+        floor, ceil = (cell.masked_fill_(~visible, 0) for cell in (floor, ceil))
+    up, up_cost = _cheapest(ceil, cost)
+    down, down_cost = _cheapest(floor, _ONE - cost)
     total = up_cost + down_cost  # never 0, because the cost of a landing rounded down is positive
-    weights = {"weight": up_cost / total}
-    if official:
-        weights["gain"] = total / (total + 1e-7)
-    weights = {name: value.float() for name, value in weights.items()}
-    return {"up": up, "down": down, **weights, "hole": (up < 0) & (down < 0), "visible": visible}
+    no_up, no_down = up < 0, down < 0
+    alone = no_up | no_down
+    return {
+        "up": torch.where(no_up, down, up),
+        "down": torch.where(no_down, up, down),
+        "weight": (up_cost / total).masked_fill_(alone, 0).float(),
+        "gain": torch.where(alone, _MISSING_COST, total).div_(total + 1e-7 if official else total).float(),
+        "hole": no_up & no_down,
+        "visible": visible,
+    }
 
 
-def _cheapest(cell: Tensor, cost: Tensor, landed: Tensor) -> tuple[Tensor, Tensor]:
-    """Per cell the column that landed closest (ties: the larger column, which is nearer), int32 or -1, and its cost in px."""
+def _cheapest(cell: Tensor, cost: Tensor) -> tuple[Tensor, Tensor]:
+    """Per cell 1..W the column that landed closest (ties: the larger column, which is nearer), or -1, and its cost in px."""
     rows, width = cell.shape
     last = (1 << _COLUMN_BITS) - 1
-    key = (cost << _COLUMN_BITS) + (last - torch.arange(width, device=cell.device))
+    key = (cost << _COLUMN_BITS).add_(last - torch.arange(width, device=cell.device))
     lowest = torch.full((rows, width + 1), _MISSING, device=cell.device, dtype=torch.int64)
-    lowest = lowest.scatter_reduce_(1, torch.where(landed, cell, width), key, "amin")[:, :-1]
-    hit = lowest != _MISSING
-    column = torch.where(hit, last - (lowest & last), -1).to(torch.int32)
-    cost_px = torch.where(hit, (lowest >> _COLUMN_BITS).double() / _ONE, _MISSING_COST)
+    lowest = lowest.scatter_reduce_(1, cell, key, "amin")[:, 1:]
+    missing = lowest == _MISSING
+    column = (last - (lowest & last)).to(torch.int32).masked_fill_(missing, -1)
+    cost_px = (lowest >> _COLUMN_BITS).double().mul_(1 / _ONE).masked_fill_(missing, _MISSING_COST)
     return column, cost_px
