@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -87,6 +88,13 @@ def test_what_cannot_be_scored_is_left_out_and_named():
     with pytest.raises(InputError, match=r"nothing to measure.*covers only"):
         evaluate(load_synthesizer("rows"), scenes[1:])
     evaluate(load_synthesizer("rows"), scenes[1:], protocol=SynthesisProtocol(min_density=0.2))
+
+
+def test_generated_data_is_no_truth():
+    generated = replace(_scene("made"), provenance={"synthetic_views": ["right"]})
+    for part in (load_synthesizer("rows"), load_depth("row-prior")):
+        with pytest.raises(InputError, match="no truth"):
+            evaluate(part, [generated])
 
 
 def test_cells_where_unknown_pixels_may_land_do_not_count():

@@ -64,8 +64,10 @@ class DepthProtocol:
         """Find the truth of a sample.
 
         Raises:
-            SkippedItem: the sample has neither disparity nor metric depth, or no known pixel.
+            SkippedItem: the sample has neither disparity nor metric depth, no known pixel, or labels instead of truth.
         """
+        if sample.provenance.get("synthetic_views"):
+            raise SkippedItem("its disparity was made by a depth estimator, so it is no truth")
         image = sample.views[sample.reference][None]
         metres = sample.extras.get("metric_depth_m")
         if metres is not None:
