@@ -172,11 +172,11 @@ def _print(found: dict[str, Any]) -> None:
         extras.add_row(row["extra"], state, row["gives"] if not row["missing"] else f"{row['gives']}: {row['install']}")
     console.print(extras, markup=False)
 
-    models = Table(
-        "name", "for", "licence", "commercial use", "parameters", "where", title="\nModels", title_justify="left"
-    )
+    models = Table(title="\nModels", title_justify="left", box=None)
+    for heading in ("name", "for", "licence", "commercial", "size", "where"):
+        models.add_column(heading, overflow="fold")
     for row in found["models"]:
-        allowed = {True: "yes", False: "NO", None: "check"}[row["commercial"]]
+        allowed = {True: "yes", False: "NO", None: "check it"}[row["commercial"]]
         size = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else ""
         if not size and row["size_bytes"]:
             size = f"{row['size_bytes'] / 1e6:.1f} MB"

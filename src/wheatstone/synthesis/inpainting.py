@@ -128,6 +128,13 @@ class StereoInpainting(HoleFiller):
         self.network: Any = _Networks(components).eval()
         self.warper = ForwardWarper(official=official)
 
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "StereoInpainting":
+        """Move the networks, in place; on a GPU convolutions get the memory order its tensor cores want."""
+        super().to(device, dtype)
+        if self.device.type == "cuda":
+            self.network.to(memory_format=torch.channels_last)
+        return self
+
     def fingerprint(self) -> dict[str, Any]:
         """Name, settings, the noise schedule, and the digest of U-Net, VAE and prompt."""
         return {**super().fingerprint(), "noise_schedule": dict(self.components.scheduler)}
@@ -342,5 +349,5 @@ def load(
     if official:
         options["official"] = True
     synthesizer = StereoInpainting.from_pretrained(folder, base=base, replace=replace, **options)
-    synthesizer.source = str(weights or entry)
+    synthesizer.source = entry if weights is None or name != StereoInpainting.name else str(weights)
     return synthesizer
