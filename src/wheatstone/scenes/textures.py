@@ -105,7 +105,7 @@ def _plaid(rng: np.random.Generator) -> Pattern:
         a, w = rng.uniform(0, 1), rng.uniform(0.02, 0.16)
         lines += np.where(np.abs((_grid()[0][0] - a + 0.5) % 1 - 0.5) < w, rng.uniform(0.2, 0.6), 0)
     weave = 0.5 + 0.2 * np.sin(2 * np.pi * 64 * x) * np.sin(2 * np.pi * 64 * y)
-    return np.clip(0.1 + 0.5 * (lines[None] + lines[:, None]), 0, 1), weave + 0.2 * (_noise(rng, 1) - 0.5)
+    return np.clip(0.1 + 0.5 * (lines[None] + lines[:, None]), 0, 1), weave + 0.2 * (_noise(rng, 1.0) - 0.5)
 
 
 def _stripes(rng: np.random.Generator) -> Pattern:
