@@ -6,7 +6,7 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from wheatstone.errors import InputError, ShapeError
@@ -176,7 +176,7 @@ def test_every_known_cell_has_a_visible_source_and_every_visible_pixel_is_in_fra
         assert torch.equal(landing.hole, (landing.up < 0) & (landing.down < 0))
         shift = disparity.round() if method == "nearest" else disparity
         place = (torch.arange(width) - shift.double())[landing.visible]
-        assert ((place >= 0) & (place <= width - 1)).all()
+        assert ((place >= -(2**-40)) & (place <= width - 1 + 2**-40)).all()
         assert not (landing.visible & ~(valid & disparity.isfinite())).any()
         # a visible pixel reaches the new view: no more cells are known than two per visible pixel
         assert int((~landing.hole).sum()) <= 2 * int(landing.visible.sum())
@@ -210,10 +210,11 @@ def test_integer_shift_is_exact(shift, width, method):
 @settings(max_examples=40, deadline=None)
 def test_fronto_parallel_plane_moves_as_a_whole(shift):
     """A plane with a linear picture: the new view shows the same ramp, moved, wherever two neighbours landed."""
+    assume(abs(shift - round(shift)) > 2**-39)  # whole shifts have a test of their own
     ramp = torch.arange(24.0).reshape(1, 1, 1, 24)
     warped = forward_warp(ramp, torch.full_like(ramp, shift))
     landing = ForwardWarper().landing(torch.full_like(ramp, shift))
-    both = (landing.gain == 1) & ~landing.hole
+    both = landing.up != landing.down
     assert int(both.sum()) >= 24 - math.ceil(abs(shift)) - 1
     torch.testing.assert_close(warped.image[both], (ramp + shift)[both], atol=1e-5, rtol=0)
 
