@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wheatstone.viewing.report.charts import NO_BREAK, histogram, nice_ticks, percent, pixels, short
+from wheatstone.viewing.report.charts import NO_BREAK, histogram, nice_ticks, percent, pixels, quantiles, short
 from wheatstone.viewing.report.markup import Markup, element, join, relative_address, text
 
 
@@ -95,3 +95,10 @@ def test_histogram_of_odd_ranges_draws(values):
     assert "<rect" in drawing
     assert "nan" not in drawing
     assert "inf" not in drawing
+
+
+def test_quantiles_are_numbers_of_the_set_and_follow_the_weights():
+    values = np.array([4.0, 1.0, 3.0, 2.0])
+    assert quantiles(values, (0.05, 0.5, 0.95)) == [1.0, 2.0, 4.0]
+    assert quantiles(values, (0.5,), np.array([7.0, 1.0, 1.0, 1.0])) == [4.0]
+    assert quantiles(np.array([5.0]), (0.0, 0.5, 1.0)) == [5.0] * 3

@@ -1,12 +1,13 @@
 """Histograms as inline SVG: axes with units, readable on a light and a dark page, described in words for those who cannot see."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from wheatstone.viewing.report.markup import Markup, element, join
 
-__all__ = ["histogram", "nice_ticks", "percent", "pixels", "short"]
+__all__ = ["histogram", "nice_ticks", "percent", "pixels", "quantiles", "short"]
 
 NO_BREAK = "\u00a0"  # a number is not torn from its unit
 _WIDTH, _HEIGHT = 420, 220
@@ -100,11 +101,17 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
     return math.floor(low / step) * step, math.ceil(high / step - 1e-9) * step
 
 
-def _figures(values: np.ndarray, weights: np.ndarray, unit: str) -> str:
+def quantiles(values: np.ndarray, shares: Sequence[float], weights: np.ndarray | None = None) -> list[float]:
+    """The values below which these shares of the (weighted) numbers lie; always one of the numbers themselves."""
     order = np.argsort(values)
-    climbing = np.cumsum(weights[order])
-    at = np.searchsorted(climbing, np.array([0.05, 0.5, 0.95]) * climbing[-1]).clip(max=values.size - 1)
-    low, middle, high = values[order][at]
+    climbing = np.cumsum(np.ones(values.size) if weights is None else weights[order])
+    # The last digit of a running sum must not decide which number is the median.
+    at = np.searchsorted(climbing, np.array(shares) * climbing[-1] * (1 - 1e-9)).clip(max=values.size - 1)
+    return values[order][at].tolist()
+
+
+def _figures(values: np.ndarray, weights: np.ndarray, unit: str) -> str:
+    low, middle, high = quantiles(values, (0.05, 0.5, 0.95), weights)
 
     def shown(value: float) -> str:
         return {"%": percent, "px": pixels}.get(unit, short)(value)

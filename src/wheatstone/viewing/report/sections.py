@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from wheatstone.checkpoints import MODELS
 from wheatstone.samples import Origin
-from wheatstone.viewing.report.charts import histogram, percent, pixels
+from wheatstone.viewing.report.charts import histogram, percent, pixels, quantiles
 from wheatstone.viewing.report.gather import FIGURES, ReportData
 from wheatstone.viewing.report.markup import Markup, element, join
 from wheatstone.viewing.report.rows import sample_row
@@ -44,11 +42,11 @@ def heading(data: ReportData) -> Markup:
         _tile(f"{rejected:,}", "rejected"),
     ]
     if data.disparity_px.size:
-        middle = _weighted_median(data)
+        (middle,) = quantiles(data.disparity_px, (0.5,), data.disparity_weights)
         tiles.append(_tile(pixels(middle), "median disparity"))
     for name, label in (("hole_share", "holes, median"), ("mean_confidence", "confidence, median")):
         if name in data.figures:
-            tiles.append(_tile(percent(float(np.median(data.figures[name]))), label))
+            tiles.append(_tile(percent(quantiles(data.figures[name], (0.5,))[0]), label))
     places = [("figures", "Figures"), ("samples", "Samples"), ("making", "How it was made")]
     if data.rejected:
         places.insert(2, ("rejected", "Rejected"))
@@ -333,9 +331,3 @@ def _licence(role: str, part: Mapping[str, Any]) -> str:
     if known in MODELS:
         return MODELS[known].licence
     return "Apache-2.0" if not part.get("weights_sha256") else "not stated"
-
-
-def _weighted_median(data: ReportData) -> float:
-    order = data.disparity_px.argsort()
-    climbing = data.disparity_weights[order].cumsum()
-    return float(data.disparity_px[order][climbing.searchsorted(climbing[-1] / 2)])
