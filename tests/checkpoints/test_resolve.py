@@ -52,3 +52,29 @@ def test_licence_note_for_non_commercial_weights_only():
     assert "base" in (licence_note("depth_anything_v2_vitb.pth") or "")
     for name in ("depth-anything-v2-small", "depth_anything_v2_vits.pth", "embedded", "rows"):
         assert licence_note(name) is None
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """A local cache of the Hub as an earlier download leaves it."""
+    commit = "0" * 40
+    repository = tmp_path / "models--owner--model"
+    inside = repository / "snapshots" / commit / "part"
+    inside.mkdir(parents=True)
+    (inside / "config.json").write_text("{}")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    return inside
+
+
+def test_hub_ids_come_from_the_local_cache_when_offline(hub_cache):
+    assert resolve_weights("owner/model") == hub_cache.parent
+    assert resolve_weights("owner/model/part") == hub_cache
+    with pytest.raises(CheckpointError, match="the repository has no 'other'"):
+        resolve_weights("owner/model/other")
+
+
+def test_mirror_may_be_a_hub_id(hub_cache, monkeypatch):
+    monkeypatch.setenv("WHEATSTONE_MIRROR_STEREOGEN", "owner/model/part")
+    assert resolve_weights("stereogen") == hub_cache

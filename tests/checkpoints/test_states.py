@@ -34,7 +34,7 @@ def test_pickle_that_wants_code_is_refused_and_not_run(tmp_path, capfd):
     torch.save({"a": torch.zeros(1), "b": RunsCode()}, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match="wants to run code"):
         load_state(tmp_path / "w.pth")
-    (tmp_path / "old.bin").write_bytes(pickle.dumps(RunsCode()))
+    (tmp_path / "old.bin").write_bytes(pickle.dumps(RunsCode(), protocol=2))
     with pytest.raises(CheckpointError):
         load_state(tmp_path / "old.bin")
     assert "executed" not in capfd.readouterr().out

@@ -43,3 +43,10 @@ def test_missing_extra_says_how_to_get_it(capsys, monkeypatch):
 def test_every_extra_of_the_package_is_explained():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert set(EXTRAS) == set(project["optional-dependencies"]) - {"dev", "docs"}
+
+
+def test_table_of_the_documentation_is_what_the_command_prints(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "info.md").read_text().splitlines()
+    printed = run(capsys, "--markdown").splitlines()
+    fixed = [line for line in printed if "ships with the package" not in line]  # their size changes with every training
+    assert [line for line in fixed if line not in page] == []

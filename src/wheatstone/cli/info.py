@@ -20,6 +20,8 @@ class Options:
 
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print everything as JSON."""
+    markdown: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Print the model table alone, in Markdown, as the documentation holds it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ _PACKAGES = (
 )
 # What a cached repository of the Hub is recognised by.
 _MARKERS = ("config.json", "model_index.json")
+_ALLOWED = {True: "yes", False: "NO", None: "check it"}
 
 
 def run(options: Options) -> None:
@@ -67,6 +70,8 @@ def run(options: Options) -> None:
     found = collect()
     if options.json:
         print(json.dumps(found, indent=2))
+    elif options.markdown:
+        print(_markdown(found["models"]))
     else:
         _print(found)
 
@@ -152,6 +157,21 @@ def _is_cached(address: str) -> bool:
     return any(isinstance(try_to_load_from_cache(f"{owner}/{model}", prefix + marker), str) for marker in _MARKERS)
 
 
+def _size(row: dict[str, Any]) -> str:
+    if row["parameters"]:
+        return f"{row['parameters'] / 1e6:.1f} M parameters"
+    return f"{row['size_bytes'] / 1e6:.1f} MB" if row["size_bytes"] else ""
+
+
+def _markdown(models: list[dict[str, Any]]) -> str:
+    lines = ["| name | for | licence | commercial use | size | address |", "|---|---|---|---|---|---|"]
+    for row in models:
+        address = ", ".join(f"`{address}`" for address in row["addresses"]) or "ships with the package"
+        allowed = _ALLOWED[row["commercial"]].lower()
+        lines.append(f"| `{row['name']}` | {row['kind']} | {row['licence']} | {allowed} | {_size(row)} | {address} |")
+    return "\n".join(lines)
+
+
 def _print(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -176,12 +196,8 @@ def _print(found: dict[str, Any]) -> None:
     for heading in ("name", "for", "licence", "commercial", "size", "where"):
         models.add_column(heading, overflow="fold")
     for row in found["models"]:
-        allowed = {True: "yes", False: "NO", None: "check it"}[row["commercial"]]
-        size = f"{row['parameters'] / 1e6:.1f} M" if row["parameters"] else ""
-        if not size and row["size_bytes"]:
-            size = f"{row['size_bytes'] / 1e6:.1f} MB"
         where = f"{', '.join(row['addresses'])} ({row['state']})" if row["addresses"] else row["state"]
-        models.add_row(row["name"], row["kind"], row["licence"], allowed, size, where)
+        models.add_row(row["name"], row["kind"], row["licence"], _ALLOWED[row["commercial"]], _size(row), where)
     console.print(models)
     for row in found["models"]:
         if row["note"] or row["figures"]:
