@@ -117,7 +117,12 @@ def test_refusals_name_the_cause(tmp_path):
     with pytest.raises(InputError, match="holds no items"):
         run(tmp_path / "other", data=TinyData(length=0))
     with pytest.raises(InputError, match="cannot be imported"):
-        train(replace(RECIPE, objective=Build("wheatstone.objectives:NoSuch")), TinyData(), tmp_path / "third", device="cpu")
+        train(
+            replace(RECIPE, objective=Build("wheatstone.objectives:NoSuch")),
+            TinyData(),
+            tmp_path / "third",
+            device="cpu",
+        )
 
 
 def test_resuming_may_go_on_for_longer(tmp_path):
@@ -153,7 +158,7 @@ def test_learning_rate_rises_then_falls_to_its_final_share(kind):
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) == pytest.approx(1.0)
     assert factors[-1] == pytest.approx(1.0 if kind == "constant" else 0.05)
-    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+    assert factors[10:] == sorted(factors[10:], reverse=True)
 
 
 def test_the_table_holds_plain_values(tmp_path):

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from wheatstone.depth.base import DepthEstimator
 from wheatstone.depth.confidence import flip_confidence
+from wheatstone.depth.refinement import refine_to_image
 from wheatstone.errors import CheckpointError
 from wheatstone.samples import Depth, image_batch
 
@@ -25,6 +26,12 @@ __all__ = ["EmbeddedDepth", "EmbeddedDepthNet", "load", "working_size"]
 
 _WEIGHTS = Path(__file__).parent.parent / "weights" / "embedded-depth"
 _STRIDE = 32  # the deepest level of the network
+
+
+def _silence(layer: nn.Conv2d) -> None:
+    """Let a layer start from zero, so that its shortcut starts as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 class _Residual(nn.Module):
@@ -35,8 +42,7 @@ class _Residual(nn.Module):
         self.norm_a, self.norm_b = nn.GroupNorm(8, width), nn.GroupNorm(8, width)
         self.conv_a = nn.Conv2d(width, width, 3, padding=1)
         self.conv_b = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.conv_b.weight)
-        nn.init.zeros_(self.conv_b.bias)
+        _silence(self.conv_b)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv_a(functional.relu(self.norm_a(x)))
@@ -103,11 +109,10 @@ class EmbeddedDepthNet(nn.Module):
             kept.append(x)
             x = down(x)
         x = self.think(x)
-        coarse = None
         for level in reversed(range(len(kept))):
             x = functional.interpolate(self.narrow[level](x), scale_factor=2, mode="nearest") + kept[level]
             x = self.decode[level](x)
-            if coarse is None:
+            if level == len(kept) - 1:
                 coarse = self.coarse(x).float()
         x = functional.relu(self.join(torch.cat([x, functional.pixel_unshuffle(rgb, 2).to(x.dtype)], 1)))
         with torch.autocast(image.device.type, enabled=False):  # eight bits of mantissa would show as terraces
@@ -154,7 +159,7 @@ class EmbeddedDepth(DepthEstimator):
         return Depth(depth, torch.cat([item[1] for item in items if item[1] is not None]) if confidence else None)
 
     def _one(self, image: Tensor, confidence: bool) -> tuple[Tensor, Tensor | None]:
-        size = image.shape[-2:]
+        size = (image.shape[-2], image.shape[-1])
         seen = functional.interpolate(image, working_size(*size, self.config["area"]), mode="bilinear", antialias=True)
         seen = seen.to(self.device, self.dtype)
         mirrored = confidence or self.config["flip_average"]
@@ -171,11 +176,6 @@ class EmbeddedDepth(DepthEstimator):
                 depth = (depth + back) / 2
         depth = refine_to_image(depth.to(image.device), image)
         return _positive(depth), agreement
-
-
-def refine_to_image(depth: Float[Tensor, "1 1 h w"], image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 1 H W"]:
-    """Bring a small map to the size of its image, its steps moved onto the edges of the image."""
-    return functional.interpolate(depth, image.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _positive(depth: Tensor) -> Tensor:

@@ -78,6 +78,12 @@ def _soften(image: Tensor, hole: Tensor) -> Tensor:
     return torch.where(hole, sums[:, :3] / sums[:, 3:].clamp(min=1e-6), image)
 
 
+def _silence(layer: nn.Conv2d) -> None:
+    """Let a layer start from zero, so that its shortcut starts as the identity."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class _Residual(nn.Module):
     """Two convolutions on a shortcut that starts as the identity; no normalisation, so windows do not depend on each other."""
 
@@ -85,8 +91,7 @@ class _Residual(nn.Module):
         super().__init__()
         self.conv_a = nn.Conv2d(width, width, 3, padding=1)
         self.conv_b = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.conv_b.weight)
-        nn.init.zeros_(self.conv_b.bias)
+        _silence(self.conv_b)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv_b(functional.relu(self.conv_a(functional.relu(x))))
@@ -109,8 +114,7 @@ class EmbeddedFillerNet(nn.Module):
         self.middle = _Residual(widths[-1])
         self.decode = nn.ModuleList(_Residual(width) for width in widths[:-1])
         self.head = nn.Conv2d(widths[0], 4 * (_COPIES + 3), 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        _silence(self.head)
 
     def forward(self, features: Float[Tensor, "B F H W"]) -> tuple[Float[Tensor, "B K H W"], Float[Tensor, "B 3 H W"]]:
         """Return the shares of the copies (they sum to 1) and the correction; sides must be multiples of 16."""

@@ -106,8 +106,8 @@ def depth_views(
 ) -> DepthViews:
     """Build the data of `embedded-depth`; `folder` keeps the rendered scenes."""
     del seed  # the scenes are the same for every training; what is drawn from them is not
-    shared = SceneCache(folder, pairs, tuple(size), (0.0, 1.0))
-    alone = SceneCache(folder, singles, tuple(size), (0.0,), first_seed=1_000_000)
+    shared = SceneCache(folder, pairs, (size[0], size[1]), (0.0, 1.0))
+    alone = SceneCache(folder, singles, (size[0], size[1]), (0.0,), first_seed=1_000_000)
     return DepthViews(shared, alone, _stages(areas), _stages(pools))
 
 
@@ -189,4 +189,6 @@ def fill_pairs(
 ) -> FillPairs:
     """Build the data of `embedded-filler`; `folder` keeps the rendered scenes."""
     del seed  # the scenes are the same for every training; what is drawn from them is not
-    return FillPairs(SceneCache(folder, pairs, tuple(size), (0.0, 1.0)), (int(crop[0]), int(crop[1])), _stages(pools))
+    return FillPairs(
+        SceneCache(folder, pairs, (size[0], size[1]), (0.0, 1.0)), (int(crop[0]), int(crop[1])), _stages(pools)
+    )

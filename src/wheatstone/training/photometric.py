@@ -17,7 +17,7 @@ def camera_like(image: np.ndarray, generator: np.random.Generator, strength: flo
     Returns:
         float32 `[H,W,3]` in 0..1.
     """
-    picture = image.astype(np.float32) / 255
+    picture: np.ndarray = image.astype(np.float32) / 255
     if strength <= 0:
         return picture
     picture = _colours(picture, generator, strength)
@@ -35,7 +35,8 @@ def camera_like(image: np.ndarray, generator: np.random.Generator, strength: flo
     if generator.random() < 0.4 * strength:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(35, 95))]
         _, packed = cv2.imencode(".jpg", (picture[..., ::-1] * 255).astype(np.uint8), quality)
-        picture = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+        unpacked = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))
+        picture = unpacked[..., ::-1].astype(np.float32) / 255
     return np.ascontiguousarray(picture)
 
 

@@ -80,7 +80,7 @@ class SceneCache:
     def _make(self, index: int, path: Path) -> dict[str, np.ndarray]:
         arrays = self._render(self.first_seed + index)
         with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **arrays)
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
         return arrays
 
     def _render(self, seed: int) -> dict[str, np.ndarray]:
