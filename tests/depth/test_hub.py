@@ -167,3 +167,12 @@ def test_errors(tmp_path, folder):
         load_depth(str(tmp_path), depth_kind="inverse")
     with pytest.raises(CheckpointError, match="not in the local cache"):
         load_depth("somebody/some-depth-model")
+
+
+@pytest.mark.gpu
+def test_gpu_agrees_with_cpu(folder):
+    cpu, gpu = load_depth(str(folder)), load_depth(str(folder), device="cuda")
+    photos = np.stack([photo(seed=s) for s in range(3)])
+    expected, found = cpu(photos, confidence=True), gpu(photos, confidence=True)
+    torch.testing.assert_close(found.inverse_depth.cpu(), expected.inverse_depth, atol=1e-3, rtol=1e-2)
+    torch.testing.assert_close(found.confidence.cpu(), expected.confidence, atol=2e-2, rtol=0)

@@ -253,3 +253,12 @@ def test_errors(tiny, tmp_path):
         load_synthesizer("inpainting")
     with pytest.raises(InputError, match="needs their disparity"):
         load_synthesizer(str(tiny), steps=1)(image_batch(np.zeros((16, 16, 3), np.uint8)))
+
+
+@pytest.mark.gpu
+def test_gpu_agrees_with_cpu(tiny):
+    left, disparity = scene(batch=3)
+    noise = torch.randn(3, 4, 5, 7, generator=torch.Generator().manual_seed(0))
+    expected = load_synthesizer(str(tiny), steps=3)(left, disparity, latents=noise).image
+    found = load_synthesizer(str(tiny), steps=3, device="cuda")(left, disparity, latents=noise).image
+    torch.testing.assert_close(found.cpu(), expected, atol=2e-2, rtol=0)
