@@ -3,6 +3,7 @@
 from wheatstone.files.atomic import atomic_path, write_bytes
 from wheatstone.files.disparity import read_disparity, write_disparity
 from wheatstone.files.images import MAX_PIXELS, Photo, decode_photo, read_image, read_photo, write_image
+from wheatstone.files.inverse_depth import read_inverse_depth, write_inverse_depth
 from wheatstone.files.pfm import read_pfm, write_pfm
 from wheatstone.files.png import decode_png, encode_png, png_text
 
@@ -16,10 +17,12 @@ __all__ = [
     "png_text",
     "read_disparity",
     "read_image",
+    "read_inverse_depth",
     "read_pfm",
     "read_photo",
     "write_bytes",
     "write_disparity",
     "write_image",
+    "write_inverse_depth",
     "write_pfm",
 ]
