@@ -51,7 +51,9 @@ def find_photos(sources: str | Path | Sequence[str | Path], *, exclude: str | Pa
     paths = [Path(os.path.normpath(path.absolute())) for path in found]
     if exclude is not None:
         outside = Path(os.path.normpath(Path(exclude).absolute()))
-        paths = [path for path in paths if not path.is_relative_to(outside)]
+        inside, paths = paths, [path for path in paths if not path.is_relative_to(outside)]
+        if inside and not paths:
+            raise InputError(f"all photos lie in the output folder {exclude}: choose another folder to write")
     if not paths:
         raise InputError(
             f"no photos found in {', '.join(map(str, several))}: looked for {', '.join(sorted(IMAGE_SUFFIXES))} files"

@@ -1,0 +1,190 @@
+"""`wheatstone generate` and `verify` as a user runs them, on files as they come."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from wheatstone.cli import main
+from wheatstone.datasets import load_dataset
+from wheatstone.datasets.verify import verify_dataset
+from wheatstone.samples import to_uint8
+
+PARTS = ("--depth", "row-prior", "--synthesizer", "rows", "--report-samples", "0")
+
+
+def _picture(height=60, width=80, seed=0):
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3)).astype(np.float32)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+
+
+def _run(*arguments, **options):
+    command = [sys.executable, "-m", "wheatstone.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+@pytest.fixture(scope="module")
+def odd_photos(tmp_path_factory):
+    """One real file of every kind a folder of photos may hold."""
+    folder = tmp_path_factory.mktemp("odd photos")
+    picture = Image.fromarray(_picture())
+    cv2.imwrite(str(folder / "deep.png"), _picture()[..., ::-1].astype(np.uint16) * 257)
+    picture.convert("CMYK").save(folder / "print.jpg")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FocalLengthIn35mmFilm] = 35
+    picture.save(folder / "portrait.jpg", exif=exif)
+    picture.convert("L").save(folder / "grey.webp")
+    picture.convert("RGBA").save(folder / "alpha.png")
+    picture.quantize(8).save(folder / "palette.png")
+    picture.save(folder / "animated.webp", save_all=True, append_images=[picture.rotate(180)])
+    picture.save(folder / "scan.tiff")
+    picture.save(folder / "old.bmp")
+    Image.fromarray(_picture(31, 47)).save(folder / "odd size ünï.png")
+    Image.fromarray(_picture(2, 5)).save(folder / "tiny.png")
+    whole = (folder / "print.jpg").read_bytes()
+    (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "zero.jpg").write_bytes(b"")
+    (folder / "letter.jpg").write_text("Dear photo")
+    Image.new("RGB", (1, 1)).save(folder / "pixel.png")
+    (folder / "readme.md").write_text("not a photo and not named like one")
+    return folder
+
+
+BROKEN = {"truncated.jpg", "zero.jpg", "letter.jpg", "pixel.png"}
+
+
+@pytest.fixture(scope="module")
+def generated(odd_photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("made") / "out"
+    return out, _run("generate", odd_photos, out, *PARTS)
+
+
+def test_every_readable_file_becomes_a_sample(generated, odd_photos):
+    out, done = generated
+    assert done.returncode == 0, done.stderr
+    dataset = load_dataset(out)
+    images = {path.name for path in odd_photos.iterdir()} - {"readme.md"}
+    assert set(dataset.keys) == images - BROKEN
+    sizes = {key: (line["width"], line["height"]) for key, line in dataset.lines.items()}
+    assert sizes["portrait.jpg"] == (60, 80)
+    assert sizes["odd size ünï.png"] == (47, 31)
+    assert sizes["tiny.png"] == (5, 2)
+    assert dataset.lines["portrait.jpg"]["focal_px"] == pytest.approx(35 * 100 / np.hypot(24, 36))
+    for name in ("deep.png", "alpha.png", "scan.tiff", "old.bmp"):
+        np.testing.assert_array_equal(to_uint8(dataset[dataset.keys.index(name)].views["left"]), _picture())
+
+
+def test_broken_files_are_told_with_the_reason(generated):
+    out, done = generated
+    rejected = {line["key"]: line["reason"] for line in map(json.loads, (out / "rejected.jsonl").open())}
+    assert set(rejected) == BROKEN
+    for key, reason in rejected.items():
+        assert f"{key}: {reason}" in done.stdout
+    assert "placeholder depth" in done.stdout
+    assert "generate 15/15" in done.stderr
+
+
+def test_verify_says_yes_and_no(generated, tmp_path, capsys):
+    out, _ = generated
+    done = _run("verify", out)
+    assert (done.returncode, done.stdout.strip()) == (0, f"{out}: 11 samples, every promise kept")
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", str(out), str(copy)], check=True)
+    right = copy / "right" / "deep.png.png"
+    right.write_bytes((copy / "left" / "deep.png.png").read_bytes())
+    with pytest.raises(SystemExit) as exit_:
+        main(["verify", str(copy)])
+    assert exit_.value.code == 1
+    said = capsys.readouterr().out
+    assert "warp: broken" in said
+    assert "deep.png: " in said
+    with pytest.raises(SystemExit) as exit_:
+        main(["verify", str(tmp_path)])
+    assert exit_.value.code == 2
+
+
+def test_strict_and_going_on(generated, odd_photos, capsys):
+    out, _ = generated
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", str(odd_photos), str(out), *PARTS, "--strict"])
+    assert exit_.value.code == 1
+    assert "11 samples, 0 of them new" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{photos}"], "name what to read and then the folder to write"),
+        (["{photos}/none", "{out}"], "no such file or folder"),
+        (["{photos}/*.xyz", "{out}"], "no photos found"),
+        (["{photos}", "{out}", "--depth", "crystal-ball"], "unknown depth estimator 'crystal-ball'"),
+        (["{photos}", "{out}", "--depth", "row-prior", "--input-rule", "native"], "no setting --input-rule"),
+        (["{photos}", "{out}", "--synthesizer", "magic"], "unknown synthesizer 'magic'"),
+        (["{photos}", "{out}", "--rule", "random"], "unknown disparity rule 'random'"),
+        (["{photos}", "{photos}/readme.md/out"], "cannot write"),
+        (["{photos}", "{photos}"], "all photos lie in the output folder"),
+        (["{photos}", "{out}", "--device", "abacus"], "cannot be used here"),
+    ],
+)
+def test_bad_calls_exit_with_2_and_one_line(odd_photos, tmp_path, capsys, arguments, message):
+    filled = [a.format(photos=odd_photos, out=tmp_path / "out") for a in arguments]
+    defaults = [] if "--depth" in filled else ["--depth", "row-prior"]
+    defaults += [] if "--synthesizer" in filled else ["--synthesizer", "rows"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", *filled, *defaults])
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("wheatstone generate: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_configuration_is_refused_by_name(generated, odd_photos, capsys):
+    out, _ = generated
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", str(odd_photos), str(out), *PARTS, "--rule", "adaptive:center=0.2,radius=0.05"])
+    assert exit_.value.code == 2
+    assert "rule.center was 0.1, is now 0.2" in capsys.readouterr().err
+
+
+def test_interrupted_says_how_to_go_on(tmp_path):
+    for seed in range(20):
+        Image.fromarray(_picture(600, 800, seed)).save(tmp_path / f"{seed}.bmp")
+    command = [sys.executable, "-m", "wheatstone.cli", "generate", str(tmp_path), str(tmp_path / "out"), *PARTS]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    manifest = tmp_path / "out" / "manifest.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (manifest.is_file() and manifest.stat().st_size):
+        time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    _, error = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "run the same command again" in error
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", str(tmp_path), str(tmp_path / "out"), *PARTS])
+    assert exit_.value.code == 0
+    assert verify_dataset(tmp_path / "out").ok
+    assert len(load_dataset(tmp_path / "out")) == 20
+
+
+def test_thresholds_and_sizes_reach_the_job(odd_photos, tmp_path):
+    inputs = [str(odd_photos / name) for name in ("deep.png", "grey.webp")]
+    sizes = ["--max-side", "40", "--rule", "fixed:share=0.3", "--max-holes", "0.9", "--seed", "5", "--workers", "1"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", *inputs, str(tmp_path / "out"), *PARTS, *sizes])
+    assert exit_.value.code == 0
+    dataset = load_dataset(tmp_path / "out")
+    assert {line["width"] for line in dataset.lines.values()} == {40}
+    header = dataset.header
+    assert (header["seed"], header["config"]["max_holes"]) == (5, 0.9)
+    assert header["config"]["rule"]["share"] == 0.3
+    assert header["call"]["photos"] == inputs
+    assert header["notes"]
