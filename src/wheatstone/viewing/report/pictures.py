@@ -56,6 +56,10 @@ class Pictures:
         """Whether the sample has all these products."""
         return all(folder in self.line["files"] for folder in folders)
 
+    def step(self, values: np.ndarray) -> int:
+        """Every how many pixels a large map is painted, so that four or more still make one of the thumbnail."""
+        return max(1, values.shape[1] // (4 * self.width))
+
     def small(self, folder: str) -> np.ndarray:
         """Thumbnail of a picture, uint8."""
         return thumbnail(self.store.decode(self.line, folder), self.width)
@@ -140,7 +144,8 @@ def _disparity(of: Pictures) -> Cell | None:
         return None
     values, known = of.disparity
     low, high = (float(values[known].min()), float(values[known].max())) if known.any() else (0.0, 0.0)
-    picture = thumbnail(colour_map(values, known, low=low, high=high), of.width)
+    every = of.step(values)
+    picture = thumbnail(colour_map(values[::every, ::every], known[::every, ::every], low=low, high=high), of.width)
     alt = f"Disparity of {of.key}, from {pixels(low)} to {pixels(high)}"
     ends = (pixels(low), pixels(high))
     return _map("Disparity", alt, picture, of.line["files"]["disparity"], ends)
@@ -150,7 +155,8 @@ def _confidence(of: Pictures) -> Cell | None:
     if not of.has("confidence"):
         return None
     values = decode_unit(of.store.decode(of.line, "confidence"))
-    picture = thumbnail(colour_map(values, name="grey", low=0.0, high=1.0), of.width)
+    every = of.step(values)
+    picture = thumbnail(colour_map(values[::every, ::every], name="grey", low=0.0, high=1.0), of.width)
     alt = f"Confidence of {of.key}, {values.mean():.0%} on average"
     return _map("Confidence", alt, picture, of.line["files"]["confidence"], ("0", "1"))
 
