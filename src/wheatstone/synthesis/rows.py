@@ -40,7 +40,7 @@ def fill_rows(warped: WarpedView) -> RowFill:
     Equal disparities: the closer side. Runs that reach an image side have one neighbour only. Rows without any known pixel
     copy the nearest filled row; an image without any is mid-grey.
 
-    Source: the training-free filler of our own study of hole filling (2.6 dB above Telea on real pairs with truth).
+    Source: own; 2.8 dB above Telea in holes inside the image on nine pairs with dense truth (`docs/synthesis.md`).
     """
     width = warped.hole.shape[-1]
     ends = warped.ends
