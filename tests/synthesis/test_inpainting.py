@@ -97,7 +97,7 @@ def test_original_enlarges_whole_views(golden):
     np.testing.assert_array_equal(enlarged, np.unpackbits(packed, axis=-1)[:, : size[1]].astype(bool))
 
 
-@pytest.mark.parametrize("settings", [{}, {"max_side": 64}, {"scheduler": "dpm++"}, {"scheduler": "trailing"}])
+@pytest.mark.parametrize("settings", [{}, {"paint_side": 64}, {"scheduler": "dpm++"}, {"scheduler": "trailing"}])
 def test_known_pixels_are_the_warp_bit_by_bit(tiny, settings):
     left, disparity = scene(90, 120)
     view = load_synthesizer(str(tiny), steps=settings.pop("steps", 2), **settings)(left, disparity)
@@ -152,7 +152,7 @@ def test_any_baseline(tiny, baseline):
 
 
 def test_save_and_load_keeps_conventions_and_result(tiny, tmp_path):
-    synthesizer = load_synthesizer(str(tiny), steps=3, scheduler="ddim", mask_pooling="max", max_side=128)
+    synthesizer = load_synthesizer(str(tiny), steps=3, scheduler="ddim", mask_pooling="max", paint_side=128)
     synthesizer.save_pretrained(tmp_path)
     left, disparity = scene()
     expected = synthesizer(left, disparity).image
@@ -216,7 +216,7 @@ def test_colours_are_matched_except_where_the_original_does_not(tiny):
 def test_working_size_does_not_change_what_is_asked_of_the_noise(tiny):
     left, disparity = scene(90, 160)
     shapes = []
-    synthesizer = load_synthesizer(str(tiny), steps=1, max_side=64)
+    synthesizer = load_synthesizer(str(tiny), steps=1, paint_side=64)
     synthesizer(left, disparity, on_step=lambda step: shapes.append(tuple(step.latents.shape)))
     assert shapes == [(1, 4, 5, 8)]  # 36 x 64, padded to 40 x 64
 
@@ -229,12 +229,12 @@ def test_memory_error_halves_the_batch_and_then_says_what_to_do(tiny, monkeypatc
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(synthesizer, "_paint", full)
-    with pytest.raises(InputError, match="max_side"):
+    with pytest.raises(InputError, match="paint_side"):
         synthesizer(left, disparity)
 
 
 def test_errors(tiny, tmp_path):
-    for settings in ({"steps": 0}, {"scheduler": "euler"}, {"max_side": 8}, {"max_batch": 0}):
+    for settings in ({"steps": 0}, {"scheduler": "euler"}, {"paint_side": 8}, {"max_batch": 0}):
         with pytest.raises(InputError):
             load_synthesizer(str(tiny), **settings)
     plain = write_pipeline(tmp_path / "plain", class_name="StableDiffusionInpaintPipeline", in_channels=4)

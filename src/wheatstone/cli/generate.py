@@ -31,7 +31,11 @@ class Options:
     max_side: int | None = None
     """Reduce photos so that their longer side has at most this many pixels; by default their size is kept."""
     steps: int | None = None
-    """Denoising steps of a diffusion synthesizer; by default what its checkpoint says."""
+    """Denoising steps of a diffusion synthesizer; by default what its sampler needs (50, 20 with dpm++, 4 with trailing)."""
+    scheduler: Literal["checkpoint", "ddim", "dpm++", "trailing"] | None = None
+    """Sampler of a diffusion synthesizer; by default the one stored with its checkpoint."""
+    paint_side: int | None = None
+    """Longer side at which a diffusion synthesizer paints, by default 1024; known pixels keep the photo's resolution."""
     device: str = "auto"
     """Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
@@ -122,11 +126,12 @@ def build_generator(options: Options) -> "StereoGenerator":
         "input_rule": options.input_rule,
         "allow_downscale": options.allow_downscale or None,
     }
+    painter = {"steps": options.steps, "scheduler": options.scheduler, "paint_side": options.paint_side}
     common = {"device": device, "dtype": dtype, "official": options.official}
     return StereoGenerator(
         load_part(load_depth, options.depth, {**common, **depth_settings}),
         rule,
-        load_part(load_synthesizer, options.synthesizer, {**common, "steps": options.steps}),
+        load_part(load_synthesizer, options.synthesizer, {**common, **painter}),
         seed=options.seed,
         max_side=options.max_side,
         clean_up=CleanUp(options.edge_dilate, options.edge_threshold),

@@ -100,8 +100,11 @@ class HubDepth(NetworkDepth):
         self.rule = parse_rule(input_rule)
         self.depth_kind = depth_kind
         self.confidence_method = confidence_method
-        if self.rule.name != "model" and model.get("model_type") == "dpt" and not model.get("backbone_config"):
-            raise InputError("this DPT model takes square input only: use the input rule model")
+        fixed = model.get("model_type") == "depth_pro"
+        square = model.get("model_type") == "dpt" and not model.get("backbone_config")
+        if self.rule.name != "model" and (fixed or square):
+            kind = "input of one size" if fixed else "square input"
+            raise InputError(f"this {model['model_type']} model takes {kind} only: use the input rule model")
         multiple = _multiple(model, preprocessor)
         if not preprocessor and self.rule.name == "model":
             raise InputError("the model has no preprocessor_config.json: use the input rule native or cap:N")

@@ -79,7 +79,7 @@ class StereoInpainting(HoleFiller):
         *,
         scheduler: str = "checkpoint",
         steps: int | None = None,
-        max_side: int | None = WORKING_SIDE,
+        paint_side: int | None = WORKING_SIDE,
         mask_pooling: Pooling = RELEASED_POOLING,
         colour_match: bool = True,
         official: bool = False,
@@ -91,10 +91,10 @@ class StereoInpainting(HoleFiller):
             components: of a pipeline whose U-Net takes nine channels.
             scheduler: `checkpoint` (its own), `ddim`, `dpm++` or `trailing`.
             steps: denoising steps; by default 50 (`checkpoint`, `ddim`), 20 (`dpm++`) or 4 (`trailing`).
-            max_side: longer side of the working size; None paints at the size of the view.
+            paint_side: longer side of the working size; None paints at the size of the view.
             mask_pooling: how the mask was reduced to latent size when the U-Net was trained.
             colour_match: match the colours of the fill to a band around the holes.
-            official: reproduce the published pipeline; `max_side` and `colour_match` then have no effect.
+            official: reproduce the published pipeline; `paint_side` and `colour_match` then have no effect.
             max_batch: views in one call on a GPU (on a CPU always one).
 
         Raises:
@@ -109,16 +109,16 @@ class StereoInpainting(HoleFiller):
         if scheduler not in SCHEDULERS:
             raise InputError(f"`scheduler` must be one of {', '.join(SCHEDULERS)}, got {scheduler!r}")
         steps = DEFAULT_STEPS[scheduler] if steps is None else steps
-        if steps < 1 or max_batch < 1 or (max_side is not None and max_side < 64):
+        if steps < 1 or max_batch < 1 or (paint_side is not None and paint_side < 64):
             raise InputError(
-                f"`steps` and `max_batch` must be at least 1 and `max_side` at least 64, got {steps}, {max_batch}, {max_side}"
+                f"`steps` and `max_batch` must be at least 1 and `paint_side` at least 64, got {steps}, {max_batch}, {paint_side}"
             )
         if mask_pooling not in ("nearest", "max"):
             raise InputError(f"`mask_pooling` must be nearest or max, got {mask_pooling!r}")
         self.config: Mapping[str, Any] = {
             "scheduler": scheduler,
             "steps": steps,
-            "max_side": None if official else max_side,
+            "paint_side": None if official else paint_side,
             "mask_pooling": mask_pooling,
             "colour_match": colour_match and not official,
             "official": official,
@@ -235,17 +235,17 @@ class StereoInpainting(HoleFiller):
             if batch == 1:
                 raise InputError(
                     f"a view of {image.shape[-1]}x{image.shape[-2]} pixels does not fit into memory: "
-                    "use a smaller `max_side` (--max-side), or dtype float16"
+                    "use a smaller `paint_side` (--paint-side), or dtype float16"
                 )
             torch.cuda.empty_cache()
             batch //= 2
         return torch.cat(done)
 
     def _working_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        max_side = self.config["max_side"]
-        if max_side is None or max(size) <= max_side:
+        paint_side = self.config["paint_side"]
+        if paint_side is None or max(size) <= paint_side:
             return size
-        ratio = max_side / max(size)
+        ratio = paint_side / max(size)
         return max(1, round(size[0] * ratio)), max(1, round(size[1] * ratio))
 
     def _noise(
@@ -335,7 +335,7 @@ def load(
         unet: folder or Hub id of another U-Net.
         vae: of another VAE.
         text_encoder: of another text encoder.
-        options: settings of `StereoInpainting`: `scheduler`, `steps`, `max_side`, `mask_pooling`, `colour_match`, `max_batch`.
+        options: settings of `StereoInpainting`: `scheduler`, `steps`, `paint_side`, `mask_pooling`, `colour_match`, `max_batch`.
 
     Raises:
         CheckpointError: components that are missing or do not fit.
