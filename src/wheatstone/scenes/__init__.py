@@ -34,10 +34,9 @@ VERSION = 1
 """Raised whenever a seed gives another picture or another world; part of the configuration of rendered data sets."""
 
 # numba is an extra: nothing that needs it is imported before it is asked for.
-_PLACES = {
-    name: "wheatstone.scenes.truth"
-    for name in ("DepthView", "SceneRender", "depth_view", "render_scene", "scene_sample")
-}
+_PLACES = dict.fromkeys(
+    ("DepthView", "SceneRender", "depth_view", "render_scene", "scene_sample"), "wheatstone.scenes.truth"
+)
 _PLACES |= {"HELD_OUT": "wheatstone.scenes.draw", "FAMILIES": "wheatstone.scenes.families"}
 
 

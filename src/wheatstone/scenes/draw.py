@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from wheatstone.scenes.compiled import World
 from wheatstone.scenes.families import FAMILIES, draw_family
-from wheatstone.scenes.kernels import World
 from wheatstone.scenes.shading import resolve, shade
-from wheatstone.scenes.tracing import bin_primitives, occlusion, trace
 from wheatstone.scenes.textures import Pool, pool
+from wheatstone.scenes.tracing import bin_primitives, occlusion, trace
 from wheatstone.scenes.world import Builder, Camera, Scene, bound, rotation
 from wheatstone.seeding import numpy_generator_for
 
@@ -19,8 +19,8 @@ HELD_OUT = 1_000_000_000
 """Seeds from here on are for tests and evaluation only: their texture pools are never drawn for training seeds."""
 
 SCENES_A_POOL = 4000
-NEAR = 0.03
 ATTEMPTS = 12
+EDGE_SAMPLES = 3
 
 
 def pool_number(seed: int) -> int:
@@ -75,8 +75,8 @@ def world_of(scene: Scene, textures: Pool) -> World:
 
 def _coarse_depth(scene: Scene, textures: Pool, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     world, cam = world_of(scene, textures), scene.camera.packed()
-    start, items, depth = bin_primitives(world, cam, size[0], size[1], NEAR)
-    return trace(world, cam, start, items, depth, size[0], size[1], NEAR, max(size[1] // 80, 1))
+    bins = bin_primitives(world, cam, size[0], size[1])
+    return trace(world, cam, bins, size[0], size[1], max(size[1] // 80, 1))
 
 
 def at_frame(scene: Scene, frame: int) -> Scene:
@@ -110,22 +110,30 @@ def at_frame(scene: Scene, frame: int) -> Scene:
 
 
 class RenderedView:
-    """One view traced and shaded: depth, primitive ids, radiance."""
+    """One view traced and shaded: depth, primitive ids, radiance.
+
+    Attributes:
+        world: the arrays of the scene.
+        camera: where it was taken from.
+        ids: int32 `[H,W]`, primitive at every pixel centre, -1 in the sky.
+        z: float64 `[H,W]`, depth along the optical axis, `FAR` in the sky.
+        radiance: float32 `[H,W,3]`, linear light.
+    """
 
     def __init__(
-        self, scene: Scene, textures: Pool, camera: Camera, size: tuple[int, int], aa: bool, colour: bool = True
+        self, scene: Scene, textures: Pool, camera: Camera, size: tuple[int, int], antialias: bool = True
     ) -> None:
-        self.world, self.camera, self.cam = world_of(scene, textures), camera, camera.packed()
-        self.bins = bin_primitives(self.world, self.cam, size[0], size[1], NEAR)
-        self.ids, self.z = trace(self.world, self.cam, *self.bins, size[0], size[1], NEAR, 1)
-        self.radiance: np.ndarray | None = None
-        if colour:
-            terms, faces, edge = shade(self.world, self.cam, *self.bins, self.ids, self.z, NEAR, 3 if aa else 1)
-            self.radiance = resolve(self.world, terms, self.ids, faces, edge)
+        """Render `scene` from `camera` at (height, width) `size`."""
+        self.world, self.camera = world_of(scene, textures), camera
+        self._cam = camera.packed()
+        self._bins = bin_primitives(self.world, self._cam, size[0], size[1])
+        self.ids, self.z = trace(self.world, self._cam, self._bins, size[0], size[1], 1)
+        shaded = shade(self.world, self._cam, self._bins, self.ids, self.z, EDGE_SAMPLES if antialias else 1)
+        self.radiance: np.ndarray = resolve(self.world, self.ids, shaded)
 
     def seen_from(self, other: "RenderedView") -> tuple[np.ndarray, np.ndarray]:
         """(bool `[H,W]` seen in the other view, float32 `[H,W,2]` where) for every pixel of this view."""
-        return occlusion(self.world, other.world, self.cam, other.cam, *other.bins, self.ids, self.z, NEAR)
+        return occlusion((self.world, other.world), (self._cam, other._cam), other._bins, self.ids, self.z)
 
 
 Rendered = list[list[RenderedView]]

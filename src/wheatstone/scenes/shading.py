@@ -1,332 +1,51 @@
-"""Shading passes of the ray caster: textures, lights with soft-edged shadows, contact shading, fog, anti-aliasing."""
+"""Shading passes over the picture: who may cast shadows where, anti-aliased edges, smooth shadow borders."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from wheatstone.scenes.kernels import FAR, distance_to, hit, inlined, kernel, loop, sky_colour, surface_at, texture_at
+from wheatstone.scenes.compiled import FAR, Bins, Vector, World, along, camera_ray, inlined, kernel, loop
+from wheatstone.scenes.lighting import Shadows, combine, gather, gather_near, shade_point
+from wheatstone.scenes.lookup import sky_colour
 from wheatstone.scenes.tracing import TILE, first_hit
 
-__all__ = ["resolve", "shade"]
+__all__ = ["Shaded", "resolve", "shade"]
 
 BLOCK = 4  # tiles a side of the blocks that shorten the lists of shadow casters first
 
 
-@loop
-def _gather(world, light, base, base_count, cx, cy, cz, radius, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Primitives that may stand between a ball around a tile's points and a light; returns how many."""
-    n = 0
-    lx = light[1]
-    ly = light[2]
-    lz = light[3]
-    length = 1e9
-    if light[0] > 0.5:
-        lx -= cx
-        ly -= cy
-        lz -= cz
-        length = max(math.sqrt(lx * lx + ly * ly + lz * lz), 1e-6)
-        lx /= length
-        ly /= length
-        lz /= length
-    for k in range(base_count):
-        i = base[k]
-        p = world.prim
-        if p[i, 20] < 0.5:
-            continue
-        wx = p[i, 16] - cx
-        wy = p[i, 17] - cy
-        wz = p[i, 18] - cz
-        reach = p[i, 19] + radius
-        along = wx * lx + wy * ly + wz * lz
-        if along < -reach or along > length + reach:
-            continue
-        reach += max(along, 0.0) * light[7] if light[0] < 0.5 else light[7]
-        if wx * wx + wy * wy + wz * wz - along * along <= reach * reach:
-            out[n] = i
-            n += 1
-    return n
+class Shaded(NamedTuple):
+    """What `shade` makes of a picture.
 
-
-@loop
-def _gather_near(world, base, base_count, cx, cy, cz, radius, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    n = 0
-    for k in range(base_count):
-        i = base[k]
-        p = world.prim
-        if world.kind[i] == 4 or p[i, 20] < 0.5 and world.kind[i] != 5:
-            continue
-        if world.kind[i] == 5:
-            out[n] = i
-            n += 1
-            continue
-        wx = p[i, 16] - cx
-        wy = p[i, 17] - cy
-        wz = p[i, 18] - cz
-        reach = p[i, 19] + radius
-        if wx * wx + wy * wy + wz * wz <= reach * reach and distance_to(world, i, cx, cy, cz) < radius:
-            out[n] = i
-            n += 1
-    return n
-
-
-@inlined
-def _blocked(world, shadow, k, count, x, y, z, lx, ly, lz, eps, far):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Whether one of the listed primitives cuts the way to the light; the one that does moves to the front of the list."""
-    inv = 1.0 / (lx * lx + ly * ly + lz * lz)
-    for m in range(count):
-        i = shadow[k, m]
-        wx = world.prim[i, 16] - x
-        wy = world.prim[i, 17] - y
-        wz = world.prim[i, 18] - z
-        along = wx * lx + wy * ly + wz * lz
-        reach = world.prim[i, 19]
-        if wx * wx + wy * wy + wz * wz - along * along * inv > reach * reach * 1.0001:
-            continue
-        if hit(world, i, x, y, z, lx, ly, lz, eps, far, 0.0) < FAR:
-            shadow[k, m] = shadow[k, 0]
-            shadow[k, 0] = i
-            return True
-    return False
-
-
-@inlined
-def _direct(world, x, y, z, nx, ny, nz, vx, vy, vz, two_sided, shine, gloss, shadow, counts, jitter, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Add light arriving straight from the lamps to `out` (3..5 diffuse, 6..8 specular)."""
-    for k in range(world.lights.shape[0]):
-        light = world.lights
-        lx = light[k, 1]
-        ly = light[k, 2]
-        lz = light[k, 3]
-        # Two independent numbers of the dither pattern move the lamp within its size: soft-edged shadows after `resolve`.
-        j1 = (jitter & 3) / 3.0 * 2 - 1
-        j2 = ((jitter >> 2) & 3) / 3.0 * 2 - 1
-        far = 1e9
-        power = 1.0
-        lx += light[k, 7] * j1
-        ly += light[k, 7] * 0.5 * (j1 + j2)
-        lz += light[k, 7] * j2
-        if light[k, 0] > 0.5:
-            lx -= x
-            ly -= y
-            lz -= z
-            far = 0.999
-            power = 1.0 / max(lx * lx + ly * ly + lz * lz, 0.05)
-        norm = 1.0 / math.sqrt(lx * lx + ly * ly + lz * lz)
-        cosine = (lx * nx + ly * ny + lz * nz) * norm
-        if two_sided > 0 and cosine < 0:
-            cosine = -cosine * two_sided
-        if cosine <= 0:
-            continue
-        eps = 2e-4 / norm if light[k, 0] < 0.5 else 3e-4
-        if _blocked(world, shadow, k, counts[k], x + nx * 1e-4, y + ny * 1e-4, z + nz * 1e-4, lx, ly, lz, eps, far):
-            continue
-        for c in range(3):
-            out[3 + c] += light[k, 4 + c] * cosine * power
-        if shine > 0:
-            hx = lx * norm - vx
-            hy = ly * norm - vy
-            hz = lz * norm - vz
-            hn = max(math.sqrt(hx * hx + hy * hy + hz * hz), 1e-9)
-            high = max((hx * nx + hy * ny + hz * nz) / hn, 0.0) ** gloss * shine * cosine
-            for c in range(3):
-                out[6 + c] += light[k, 4 + c] * high * power
-
-
-@inlined
-def _albedo(world, i, x, y, z, u, v, face, reach, cosine, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    m = world.material
-    j = world.mat[i]
-    scale = 1.0 / m[j, 10]
-    lod = math.log2(max(reach / max(cosine, 0.3) * 256.0 * scale, 1e-6))
-    ramp, lum = texture_at(
-        world.tex, int(m[j, 9]), u * scale + m[j, 15] + 0.37 * face, v * scale * m[j, 21] + m[j, 16], lod
-    )
-    if m[j, 14] > 0:
-        big, dark = texture_at(
-            world.tex, int(m[j, 22]), u * scale * 0.17 + m[j, 16], v * scale * 0.17 + m[j, 15], lod - 2.5
-        )
-        ramp = min(max(ramp + m[j, 14] * (big - 0.5), 0.0), 1.0)
-        lum += m[j, 14] * 0.5 * (dark - 0.5)
-    light = max(1.0 + m[j, 11] * (lum - 0.5) * 2.0, 0.05)
-    for c in range(3):
-        if ramp < 0.5:
-            base = m[j, c] + (m[j, 3 + c] - m[j, c]) * ramp * 2
-        else:
-            base = m[j, 3 + c] + (m[j, 6 + c] - m[j, 3 + c]) * (ramp * 2 - 1)
-        out[c] = base * light
-
-
-@inlined
-def _clearance(world, lists, last, near_count, x, y, z, limit):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Distance from a point to the nearest listed primitive, at most `limit`."""
-    d = limit
-    for k in range(near_count):
-        i = lists[last, k]
-        wx = world.prim[i, 16] - x
-        wy = world.prim[i, 17] - y
-        wz = world.prim[i, 18] - z
-        reach = world.prim[i, 19] + d
-        if wx * wx + wy * wy + wz * wz < reach * reach:
-            d = min(d, distance_to(world, i, x, y, z))
-    return d
-
-
-@inlined
-def _shade_point(world, i, t, ox, oy, oz, dx, dy, dz, pixel, shadow, counts, jitter, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Fill `out`: 0..2 albedo, 3..5 direct, 6..8 specular, 9..11 ambient, 12..14 emission and fog, 15 fog share; face."""
-    for c in range(16):
-        out[c] = 0.0
-    x = ox + t * dx
-    y = oy + t * dy
-    z = oz + t * dz
-    norm = math.sqrt(dx * dx + dy * dy + dz * dz)
-    vx = dx / norm
-    vy = dy / norm
-    vz = dz / norm
-    nx, ny, nz, u, v, face = surface_at(world, i, x, y, z, dx, dy, dz)
-    m = world.material
-    j = world.mat[i]
-    cosine = -(nx * vx + ny * vy + nz * vz)
-    _albedo(world, i, x, y, z, u, v, face, t * norm * pixel, cosine, out)
-    _direct(world, x, y, z, nx, ny, nz, vx, vy, vz, m[j, 23], m[j, 12], max(m[j, 13], 2.0), shadow, counts, jitter, out)
-    occlusion = 1.0
-    for step in range(2):
-        h = world.env[23] * (0.25 if step == 0 else 1.0)
-        d = _clearance(
-            world, shadow, counts.shape[0] - 1, counts[counts.shape[0] - 1], x + nx * h, y + ny * h, z + nz * h, h
-        )
-        occlusion *= 1.0 - 0.6 * (1.0 - max(d, 0.0) / h)
-    env = world.env
-    up = 0.5 + 0.5 * ny
-    for c in range(3):
-        out[9 + c] = (env[12 + c] + (env[9 + c] - env[12 + c]) * up) * occlusion
-    # A rim of sky light at grazing angles keeps dark, smooth things readable, as a Fresnel term does.
-    rim = m[j, 12] * (1.0 - max(cosine, 0.0)) ** 4 * 0.5
-    fog = 1.0 - math.exp(-env[15] * t * norm)
-    for c in range(3):
-        out[6 + c] += rim * env[9 + c] * occlusion
-        out[12 + c] = out[c] * m[j, 24]
-    out[15] = fog
-    return face
-
-
-@inlined
-def _combine(world, s, rgb):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    fog = s[15]
-    for c in range(3):
-        lit = s[c] * (s[3 + c] + s[9 + c]) + s[6 + c] + s[12 + c]
-        rgb[c] = lit + (world.env[27 + c] - lit) * fog
-
-
-@kernel
-def shade(world, cam, start, items, depth, ids, zmap, near, samples):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Radiance of every pixel: edge pixels final (`samples` rays), others as terms that `resolve` filters and joins.
-
-    Returns (terms float32 `[H,W,16]`, face uint8 `[H,W]`, edge bool `[H,W]`); for edges and sky terms 0..2 are radiance.
+    Attributes:
+        terms: float32 `[H,W,16]`, see `shade_point`; for edges and sky 0..2 are the final radiance.
+        faces: uint8 `[H,W]`, the face of the primitive.
+        edge: bool `[H,W]`, where objects or faces meet.
     """
-    height, width = ids.shape
-    n = world.kind.shape[0]
-    lists = world.lights.shape[0] + 1
-    everything = np.empty((lists, n), np.int32)
-    for i in range(n):
-        everything[:, i] = i
-    all_counts = np.full(lists, n)
-    base = np.empty((lists, n), np.int32)
-    base_counts = np.zeros(lists, np.int64)
-    shadow = np.empty((lists, n), np.int32)
-    counts = np.zeros(lists, np.int64)
-    terms = np.zeros((height, width, 16), np.float32)
-    faces = np.zeros((height, width), np.uint8)
-    edge = np.zeros((height, width), np.bool_)
-    s = np.zeros(16)
-    rgb = np.zeros(3)
-    size = TILE * BLOCK
-    for row0 in range(0, height, size):
-        for col0 in range(0, width, size):
-            rows = (row0, min(row0 + size, height))
-            cols = (col0, min(col0 + size, width))
-            _prepare(world, cam, ids, zmap, rows, cols, everything, all_counts, base, base_counts)
-            for row in range(row0, rows[1], TILE):
-                for col in range(col0, cols[1], TILE):
-                    part = (row, min(row + TILE, height), col, min(col + TILE, width))
-                    _prepare(world, cam, ids, zmap, part[:2], part[2:], base, base_counts, shadow, counts)
-                    _shade_tile(
-                        world, cam, start, items, depth, ids, zmap, near, samples,
-                        part, shadow, counts, terms, faces, edge, s, rgb,
-                    )  # fmt: skip
-    return terms, faces, edge
+
+    terms: np.ndarray
+    faces: np.ndarray
+    edge: np.ndarray
 
 
-@loop
-def _shade_tile(
-    world, cam, start, items, depth, ids, zmap, near, samples, part, shadow, counts, terms, faces, edge, s, rgb
-):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    tile = (part[0] // TILE) * ((ids.shape[1] + TILE - 1) // TILE) + part[2] // TILE
-    pixel = 1.0 / cam[12]
-    for row in range(part[0], part[1]):
-        for col in range(part[2], part[3]):
-            is_edge = samples > 1 and _is_edge(world, ids, zmap, row, col)
-            edge[row, col] = is_edge
-            jitter = _dither(row, col)
-            count = samples if is_edge else 1
-            for k in range(count):
-                which = ids[row, col]
-                t = zmap[row, col]
-                a = (col - cam[13]) * pixel
-                b = (row - cam[14]) * pixel
-                if is_edge:
-                    # Samples on a line of slope 1/2: each has a column and a row of its own.
-                    a += ((k + 0.5) / count - 0.5) * pixel
-                    b += (((2 * k + 1) % count + 0.5) / count - 0.5) * pixel
-                dx = cam[9] + a * cam[3] + b * cam[6]
-                dy = cam[10] + a * cam[4] + b * cam[7]
-                dz = cam[11] + a * cam[5] + b * cam[8]
-                if is_edge:
-                    which, t = first_hit(
-                        world, start, items, depth, tile, cam[0], cam[1], cam[2], dx, dy, dz, near, FAR, pixel
-                    )
-                if which < 0:
-                    s[0], s[1], s[2] = sky_colour(world, dx, dy, dz)
-                else:
-                    face = _shade_point(
-                        world,
-                        which,
-                        t,
-                        cam[0],
-                        cam[1],
-                        cam[2],
-                        dx,
-                        dy,
-                        dz,
-                        pixel,
-                        shadow,
-                        counts,
-                        (jitter + k * 5) & 15,
-                        s,
-                    )
-                    faces[row, col] = face
-                if is_edge:
-                    if which >= 0:
-                        _combine(world, s, rgb)
-                    else:
-                        rgb[0] = s[0]
-                        rgb[1] = s[1]
-                        rgb[2] = s[2]
-                    for c in range(3):
-                        terms[row, col, c] += min(rgb[c], 8.0) / count
-                else:
-                    for c in range(16):
-                        terms[row, col, c] = s[c]
+class Picture(NamedTuple):
+    """A traced picture: camera, tile lists, primitive and depth of every pixel."""
+
+    cam: np.ndarray
+    bins: Bins
+    ids: np.ndarray
+    zmap: np.ndarray
 
 
 @inlined
-def _dither(row, col):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _dither(row: int, col: int) -> int:
     """A 4 x 4 pattern of the numbers 0..15, so that any 4 x 4 block holds each once."""
     return ((row & 3) * 4 + (col & 3)) * 7 % 16
 
 
 @inlined
-def _is_edge(world, ids, zmap, row, col):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _is_edge(world: World, ids: np.ndarray, zmap: np.ndarray, row: int, col: int) -> bool:
     """Whether a neighbour shows another primitive, or the same box from another face (the depth bends)."""
     height, width = ids.shape
     i = ids[row, col]
@@ -343,74 +62,160 @@ def _is_edge(world, ids, zmap, row, col):  # type: ignore[no-untyped-def]  # noq
     return False
 
 
-@kernel
-def _ball(cam, ids, zmap, row0, row1, col0, col1):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@loop
+def _ball_around(picture: Picture, rows: tuple[int, int], cols: tuple[int, int]) -> tuple[Vector, float]:
     """Ball around the surface points of a rectangle of pixels: centre and radius (negative: only sky)."""
-    low = np.full(3, 1e18)
-    high = np.full(3, -1e18)
-    some = False
-    for row in range(row0, row1):
-        for col in range(col0, col1):
+    cam, _, ids, zmap = picture
+    camera = (cam[0], cam[1], cam[2])
+    low = (1e18, 1e18, 1e18)
+    high = (-1e18, -1e18, -1e18)
+    for row in range(rows[0], rows[1]):
+        for col in range(cols[0], cols[1]):
             if ids[row, col] >= 0:
-                some = True
-                a = (col - cam[13]) / cam[12]
-                b = (row - cam[14]) / cam[12]
-                for c in range(3):
-                    w = cam[c] + zmap[row, col] * (cam[9 + c] + a * cam[3 + c] + b * cam[6 + c])
-                    low[c] = min(low[c], w)
-                    high[c] = max(high[c], w)
-    if not some:
-        return 0.0, 0.0, 0.0, -1.0
-    radius = math.sqrt((high[0] - low[0]) ** 2 + (high[1] - low[1]) ** 2 + (high[2] - low[2]) ** 2) / 2 * 1.05 + 1e-3
-    return (low[0] + high[0]) / 2, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2, radius
+                p = along(camera, camera_ray(cam, col, row), zmap[row, col])
+                low = (min(low[0], p[0]), min(low[1], p[1]), min(low[2], p[2]))
+                high = (max(high[0], p[0]), max(high[1], p[1]), max(high[2], p[2]))
+    centre = ((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2)
+    if low[0] > high[0]:
+        return centre, -1.0
+    size = math.sqrt((high[0] - low[0]) ** 2 + (high[1] - low[1]) ** 2 + (high[2] - low[2]) ** 2)
+    return centre, size / 2 * 1.05 + 1e-3
 
 
-@kernel
-def _prepare(world, cam, ids, zmap, rows, cols, base, base_counts, out, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Who may shade the points of a rectangle: a list a light, and a last one of near primitives for contact shading."""
+@loop
+def _prepare(
+    world: World, picture: Picture, rows: tuple[int, int], cols: tuple[int, int], base: Shadows, out: Shadows
+) -> None:
+    """Choose from `base` who may shade the points of a rectangle of pixels."""
     lights = world.lights.shape[0]
-    x, y, z, radius = _ball(cam, ids, zmap, rows[0], rows[1], cols[0], cols[1])
     for k in range(lights + 1):
-        counts[k] = 0
+        out.counts[k] = 0
+    centre, radius = _ball_around(picture, rows, cols)
     if radius < 0:
         return
     for k in range(lights):
-        counts[k] = _gather(world, world.lights[k], base[k], base_counts[k], x, y, z, radius, out[k])
-    counts[lights] = _gather_near(
-        world, base[lights], base_counts[lights], x, y, z, radius + 2 * world.env[23], out[lights]
-    )
+        out.counts[k] = gather(world, k, base, centre, radius, out.lists)
+    out.counts[lights] = gather_near(world, base, centre, radius + 2 * world.env[23], out.lists)
 
 
 @kernel
-def resolve(world, terms, ids, faces, edge):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Average the dithered direct light over 4 x 4 pixels of the same surface and join all terms: radiance `[H,W,3]`."""
-    out = np.empty((ids.shape[0], ids.shape[1], 3), np.float32)
-    _resolve_pixels(world, terms, ids, faces, edge, out, np.empty(16), np.empty(3))
+def shade(
+    world: World, cam: np.ndarray, bins: Bins, ids: np.ndarray, zmap: np.ndarray, samples: int
+) -> Shaded:  # fmt: skip
+    """Shade a traced picture; edge pixels take `samples` rays (1: no anti-aliasing) and are final, `resolve` does the rest."""
+    height, width = ids.shape
+    n = world.kind.shape[0]
+    lists = world.lights.shape[0] + 1
+    everything = Shadows(np.empty((lists, n), np.int32), np.full(lists, n))
+    everything.lists[:] = np.arange(n)
+    base = Shadows(np.empty((lists, n), np.int32), np.zeros(lists, np.int64))
+    shadows = Shadows(np.empty((lists, n), np.int32), np.zeros(lists, np.int64))
+    picture = Picture(cam, bins, ids, zmap)
+    out = Shaded(
+        np.zeros((height, width, 16), np.float32), np.zeros(ids.shape, np.uint8), np.zeros(ids.shape, np.bool_)
+    )
+    _shade_blocks(world, picture, samples, everything, base, shadows, out, np.zeros(16))
     return out
 
 
 @loop
-def _resolve_pixels(world, terms, ids, faces, edge, out, s, rgb):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _shade_blocks(
+    world: World,
+    picture: Picture,
+    samples: int,
+    everything: Shadows,
+    base: Shadows,
+    shadows: Shadows,
+    out: Shaded,
+    s: np.ndarray,
+) -> None:
+    height, width = picture.ids.shape
+    size = TILE * BLOCK
+    for row0 in range(0, height, size):
+        for col0 in range(0, width, size):
+            row1 = min(row0 + size, height)
+            col1 = min(col0 + size, width)
+            _prepare(world, picture, (row0, row1), (col0, col1), everything, base)
+            for row in range(row0, row1, TILE):
+                for col in range(col0, col1, TILE):
+                    rows = (row, min(row + TILE, height))
+                    cols = (col, min(col + TILE, width))
+                    _prepare(world, picture, rows, cols, base, shadows)
+                    _shade_tile(world, picture, samples, rows, cols, shadows, out, s)
+
+
+@loop
+def _shade_tile(
+    world: World,
+    picture: Picture,
+    samples: int,
+    rows: tuple[int, int],
+    cols: tuple[int, int],
+    shadows: Shadows,
+    out: Shaded,
+    s: np.ndarray,
+) -> None:
+    cam, bins, ids, zmap = picture
+    tile = (rows[0] // TILE) * ((ids.shape[1] + TILE - 1) // TILE) + cols[0] // TILE
+    pixel = 1.0 / cam[12]
+    camera = (cam[0], cam[1], cam[2])
+    for row in range(rows[0], rows[1]):
+        for col in range(cols[0], cols[1]):
+            is_edge = samples > 1 and _is_edge(world, ids, zmap, row, col)
+            out.edge[row, col] = is_edge
+            count = samples if is_edge else 1
+            for k in range(count):
+                which = ids[row, col]
+                t = zmap[row, col]
+                # Samples of an edge pixel: each has a column and a row of its own; the first of one is the centre.
+                x = col + (k + 0.5) / count - 0.5
+                y = row + ((2 * k + 1) % count + 0.5) / count - 0.5
+                ray = camera_ray(cam, x, y)
+                if is_edge:
+                    which, t = first_hit(world, bins, tile, camera, ray, FAR, pixel)
+                if which < 0:
+                    radiance = sky_colour(world, ray)
+                else:
+                    jitter = (_dither(row, col) + k * 5) & 15
+                    out.faces[row, col] = shade_point(world, which, t, camera, ray, pixel, shadows, jitter, s)
+                    radiance = combine(world, s)
+                if which >= 0 and not is_edge:
+                    for c in range(16):
+                        out.terms[row, col, c] = s[c]
+                else:
+                    for c in range(3):
+                        out.terms[row, col, c] += min(radiance[c], 8.0) / count
+
+
+@kernel
+def resolve(world: World, ids: np.ndarray, shaded: Shaded) -> np.ndarray:
+    """Average the dithered light over 4 x 4 pixels of the same surface and join all terms: radiance float32 `[H,W,3]`."""
+    out = np.empty((ids.shape[0], ids.shape[1], 3), np.float32)
+    _resolve_pixels(world, ids, shaded, out, np.empty(16))
+    return out
+
+
+@loop
+def _resolve_pixels(world: World, ids: np.ndarray, shaded: Shaded, out: np.ndarray, s: np.ndarray) -> None:
+    terms, faces, edge = shaded
     height, width = ids.shape
     for row in range(height):
         for col in range(width):
             i = ids[row, col]
-            if i < 0 or edge[row, col]:
-                for c in range(3):
-                    out[row, col, c] = terms[row, col, c]
-                continue
             for c in range(16):
                 s[c] = terms[row, col, c]
-            total = 1.0
-            for r in range(max(row - 1, 0), min(row + 3, height)):
-                for q in range(max(col - 1, 0), min(col + 3, width)):
-                    if ids[r, q] != i or edge[r, q] or faces[r, q] != faces[row, col] or (r == row and q == col):
-                        continue
-                    total += 1.0
-                    for c in range(3, 9):
-                        s[c] += terms[r, q, c]
-            for c in range(3, 9):
-                s[c] /= total
-            _combine(world, s, rgb)
+            radiance = (s[0], s[1], s[2])
+            if i >= 0 and not edge[row, col]:
+                total = 1.0
+                for r in range(max(row - 1, 0), min(row + 3, height)):
+                    for q in range(max(col - 1, 0), min(col + 3, width)):
+                        same = ids[r, q] == i and not edge[r, q] and faces[r, q] == faces[row, col]
+                        if same and (r != row or q != col):
+                            total += 1.0
+                            for c in range(3, 9):
+                                s[c] += terms[r, q, c]
+                for c in range(3, 9):
+                    s[c] /= total
+                radiance = combine(world, s)
             for c in range(3):
-                out[row, col, c] = rgb[c]
+                out[row, col, c] = radiance[c]

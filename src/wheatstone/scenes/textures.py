@@ -278,13 +278,15 @@ def _pyramid(image: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=2)
 def pool(number: int) -> Pool:
     """Make pool `number` (about a second), or return it from memory."""
-    textures, texture_names = [], {}
+    textures: list[np.ndarray] = []
+    texture_names: dict[str, range] = {}
     for name, (maker, count) in TEXTURES.items():
         texture_names[name] = range(len(textures), len(textures) + count)
         for k in range(count):
             rng = numpy_generator_for(number, f"{name}/{k}", "texture")
             textures.append(_pyramid(np.stack(maker(rng), axis=-1)))
-    cutouts, cutout_names = [], {}
+    cutouts: list[np.ndarray] = []
+    cutout_names: dict[str, range] = {}
     for name, (draw, count) in CUTOUTS.items():
         cutout_names[name] = range(len(cutouts), len(cutouts) + count)
         for k in range(count):

@@ -13,10 +13,11 @@ import numpy as np
 
 from wheatstone.scenes.textures import Pool
 
-__all__ = ["Builder", "Camera", "Kind", "Scene", "rotation"]
+__all__ = ["Builder", "Camera", "Colour", "Kind", "Motion", "Scene", "Vector", "bound", "look", "rotation"]
 
 Vector = tuple[float, float, float]
 Colour = tuple[float, float, float]
+Motion = dict[int, tuple[Vector, float]]
 
 PRIMITIVE_COLUMNS = 22
 MATERIAL_COLUMNS = 25
@@ -101,7 +102,7 @@ class Scene:
     lights: np.ndarray
     env: np.ndarray
     camera: Camera
-    motion: dict[int, tuple[Vector, float]]
+    motion: Motion
     step: tuple[float, float, float, float, float]
     family: str
 
@@ -229,17 +230,32 @@ class Builder:
             rows[:, 12:15] *= scale
 
     def finish(
-        self, lights: list[list[float]], env: np.ndarray, camera: Camera, family: str, **motion: object
+        self,
+        lights: list[list[float]],
+        env: np.ndarray,
+        camera: Camera,
+        family: str,
+        *,
+        motion: Motion | None = None,
+        step: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0),
     ) -> Scene:
         """Close the scene: cut the arrays to size and add bounding balls."""
         n = self.count
         prim = self.prim[:n].copy()
         bound(self.kind[:n], prim)
         return Scene(
-            self.kind[:n].copy(), self.mat[:n].copy(), prim, self.group[:n].copy(),
-            np.array(self.materials), np.array(lights, float), env, camera,
-            motion.get("motion", {}), motion.get("step", (0.0, 0.0, 0.0, 0.0, 0.0)), family,  # type: ignore[arg-type]
-        )  # fmt: skip
+            kind=self.kind[:n].copy(),
+            mat=self.mat[:n].copy(),
+            prim=prim,
+            group=self.group[:n].copy(),
+            material=np.array(self.materials),
+            lights=np.array(lights, float),
+            env=env,
+            camera=camera,
+            motion=motion or {},
+            step=step,
+            family=family,
+        )
 
 
 def bound(kind: np.ndarray, prim: np.ndarray) -> None:

@@ -6,7 +6,9 @@ import numpy as np
 
 from wheatstone.scenes.families.closeup import closeup, portrait
 from wheatstone.scenes.families.indoor import room, table_top
-from wheatstone.scenes.families.outdoor import nature, soup, street
+from wheatstone.scenes.families.nature import nature
+from wheatstone.scenes.families.soup import soup
+from wheatstone.scenes.families.street import street
 from wheatstone.scenes.world import Builder, Scene
 
 __all__ = ["FAMILIES", "draw_family"]

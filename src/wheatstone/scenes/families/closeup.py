@@ -7,8 +7,9 @@ from wheatstone.scenes.families.indoor import room_shell
 from wheatstone.scenes.families.light import backdrop_light, daylight, focal, indoor_light
 from wheatstone.scenes.materials import stuff
 from wheatstone.scenes.plants import bush, flower, pot_plant, rock, tree, tuft
-from wheatstone.scenes.things import bookshelf, sofa, small_thing
-from wheatstone.scenes.world import Builder, Kind, Scene, look, rotation
+from wheatstone.scenes.small_things import small_thing
+from wheatstone.scenes.things import bookshelf, sofa
+from wheatstone.scenes.world import Builder, Kind, Motion, Scene, look, rotation
 
 __all__ = ["closeup", "portrait"]
 
@@ -49,7 +50,7 @@ def _background(b: Builder, far: float, reach: float) -> tuple:
 def portrait(b: Builder, size: tuple[int, int]) -> Scene:
     """One to three people, or an animal, near the camera."""
     lights, env = _background(b, b.uniform(1.2, 3.5), 0.12)
-    moving: dict = {}
+    moving: Motion = {}
     fov = focal(b, 36, 62, size[1])
     if b.chance(0.62):
         distance = b.uniform(0.45, 1.5)
@@ -79,29 +80,21 @@ def portrait(b: Builder, size: tuple[int, int]) -> Scene:
     return b.finish(lights, env, camera, "portrait", motion=moving, step=step)
 
 
-def closeup(b: Builder, size: tuple[int, int]) -> Scene:
-    """Flowers, a plant, a bird, food or a few things on a surface, 0.2 to 0.7 m away."""
-    lights, env = _background(b, b.uniform(0.9, 2.5), 0.05)
-    kind = b.pick("flowers", "things", "things", "bird", "plant", "rocks", "heap")
-    distance = b.uniform(0.28, 0.65)
-    base = 0.8
-    if kind != "flowers":
-        b.box(
-            (0, base - 0.05, distance + 0.3),
-            (0.9, 0.05, 0.75),
-            stuff(b, b.pick("wood", "stone", "white", "cloth", "carpet", "wood", "grass")),
-            rotation(b.uniform(-20, 20)),
-        )
-    if kind == "flowers":
-        stem, heart = stuff(b, "foliage"), stuff(b, "food")
-        petals = [stuff(b, b.pick("plastic", "food", "white"), shine=0.0) for _ in range(2)]
-        for _ in range(int(b.rng.integers(4, 16))):
-            with b.placed((b.uniform(-0.3, 0.3), base - 0.35, distance + b.uniform(-0.05, 0.5)), b.uniform(0, 360)):
-                flower(b, b.uniform(0.25, 0.5), stem, petals[int(b.rng.integers(2))], heart)
-        for _ in range(14):
-            with b.placed((b.uniform(-0.5, 0.5), base - 0.4, distance + b.uniform(0, 0.7)), b.uniform(0, 360)):
-                tuft(b, b.uniform(0.25, 0.5))
-    elif kind == "things":
+def _flowers(b: Builder, base: float, distance: float) -> None:
+    """Flowers and grass in front of the camera."""
+    stem, heart = stuff(b, "foliage"), stuff(b, "food")
+    petals = [stuff(b, b.pick("plastic", "food", "white"), shine=0.0) for _ in range(2)]
+    for _ in range(int(b.rng.integers(4, 16))):
+        with b.placed((b.uniform(-0.3, 0.3), base - 0.35, distance + b.uniform(-0.05, 0.5)), b.uniform(0, 360)):
+            flower(b, b.uniform(0.25, 0.5), stem, petals[int(b.rng.integers(2))], heart)
+    for _ in range(14):
+        with b.placed((b.uniform(-0.5, 0.5), base - 0.4, distance + b.uniform(0, 0.7)), b.uniform(0, 360)):
+            tuft(b, b.uniform(0.25, 0.5))
+
+
+def _subject(b: Builder, kind: str, base: float, distance: float) -> None:
+    """What lies or stands on the surface at height `base`."""
+    if kind == "things":
         for _ in range(int(b.rng.integers(1, 6))):
             with b.placed(
                 (b.uniform(-0.22, 0.22), base, distance + b.uniform(-0.04, 0.35)),
@@ -135,6 +128,24 @@ def closeup(b: Builder, size: tuple[int, int]) -> Scene:
                 scale=b.uniform(0.8, 1.2),
             ):
                 small_thing(b, names[int(b.rng.integers(2))])
+
+
+def closeup(b: Builder, size: tuple[int, int]) -> Scene:
+    """Flowers, a plant, a bird, food or a few things on a surface, 0.2 to 0.7 m away."""
+    lights, env = _background(b, b.uniform(0.9, 2.5), 0.05)
+    kind = b.pick("flowers", "things", "things", "bird", "plant", "rocks", "heap")
+    distance = b.uniform(0.28, 0.65)
+    base = 0.8
+    if kind == "flowers":
+        _flowers(b, base, distance)
+    else:
+        b.box(
+            (0, base - 0.05, distance + 0.3),
+            (0.9, 0.05, 0.75),
+            stuff(b, b.pick("wood", "stone", "white", "cloth", "carpet", "wood", "grass")),
+            rotation(b.uniform(-20, 20)),
+        )
+        _subject(b, kind, base, distance)
     lift = b.uniform(0.05, 0.45)
     pitch = -math.degrees(math.atan2(lift - 0.08, distance)) + b.uniform(-5, 5)
     camera = look(

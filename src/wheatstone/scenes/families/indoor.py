@@ -5,9 +5,10 @@ import math
 from wheatstone.scenes.creatures import animal, person
 from wheatstone.scenes.families.light import daylight, focal, indoor_light
 from wheatstone.scenes.materials import stuff
-from wheatstone.scenes.plants import pot_plant
-from wheatstone.scenes.things import bed, bookshelf, cabinet, chair, desk, lamp, small_thing, sofa, table
-from wheatstone.scenes.world import Builder, Kind, Scene, look, rotation
+from wheatstone.scenes.plants import bush, pot_plant, tree
+from wheatstone.scenes.small_things import small_thing
+from wheatstone.scenes.things import bed, bookshelf, cabinet, chair, desk, lamp, sofa, table
+from wheatstone.scenes.world import Builder, Kind, Motion, Scene, look, rotation
 
 __all__ = ["room", "room_shell", "table_top"]
 
@@ -44,14 +45,14 @@ def room_shell(b: Builder, half: tuple[float, float], tall: float) -> None:
             stuff(b, b.pick("cover", "paper"), texture="picture", size=2 * w / 0.3),
         )
         if b.chance(0.4):
-            at = (b.uniform(-0.8, 0.8) * x, y, z - 0.015)
-            b.box(at, (w, h, 0.015), frame)
-            b.box((at[0], at[1], at[2] - 0.004), (w * 0.9, h * 0.88, 0.014), art)
+            at_x = b.uniform(-0.8, 0.8) * x
+            b.box((at_x, y, z - 0.015), (w, h, 0.015), frame)
+            b.box((at_x, y, z - 0.019), (w * 0.9, h * 0.88, 0.014), art)
         else:
             side = 1 if b.chance(0.5) else -1
-            at = (side * (x - 0.015), y, b.uniform(-0.4, 0.9) * z)
-            b.box(at, (0.015, h, w), frame)
-            b.box((at[0] - side * 0.004, at[1], at[2]), (0.014, h * 0.88, w * 0.9), art)
+            wall_x, at_z = side * (x - 0.015), b.uniform(-0.4, 0.9) * z
+            b.box((wall_x, y, at_z), (0.015, h, w), frame)
+            b.box((wall_x - side * 0.004, y, at_z), (0.014, h * 0.88, w * 0.9), art)
 
 
 def _window_wall(b: Builder, x: float, z: float, tall: float, wall: int) -> None:
@@ -84,7 +85,7 @@ def _window_wall(b: Builder, x: float, z: float, tall: float, wall: int) -> None
     )
 
 
-def _against_wall(b: Builder, x: float, z: float, tall: float) -> None:
+def _against_wall(b: Builder, tall: float) -> None:
     """Furniture along one wall piece of the room, built with its back to +z."""
     kind = b.pick("shelf", "desk", "desk", "cabinet", "cabinet", "sofa", "bed", "kitchen", "wardrobe", "plant", "pile")
     if kind == "shelf":
@@ -139,31 +140,15 @@ def _furnish(b: Builder, x: float, z: float, tall: float) -> None:
                 continue
             if wall.startswith("far"):
                 with b.placed((b.uniform(-0.85, 0.85) * (x - 0.5), 0, z - 0.45)):
-                    _against_wall(b, x, z, tall)
+                    _against_wall(b, tall)
             else:
                 side = -1 if wall == "left" else 1
                 with b.placed((side * (x - 0.45), 0, z - 0.8 - 1.7 * k), side * 90):
-                    _against_wall(b, x, z, tall)
+                    _against_wall(b, tall)
 
 
-def room(b: Builder, size: tuple[int, int]) -> Scene:
-    """A furnished room, sometimes with people and animals, seen from eye height or close to the furniture."""
-    half = (b.uniform(1.5, 3.2), b.uniform(1.8, 4.0))
-    if b.chance(0.12):
-        half = (b.uniform(0.9, 1.4), b.uniform(4, 8))
-    tall = b.uniform(2.3, 3.0)
-    lights, env = indoor_light(b, half, tall)
-    room_shell(b, half, tall)
-    x, z = half
-    _furnish(b, x, z, tall)
-    if b.chance(0.5):
-        b.box(
-            (b.uniform(-0.3, 0.3) * x, 0.004, b.uniform(-0.3, 0.4) * z),
-            (b.uniform(0.6, 1.2), 0.006, b.uniform(0.5, 1.0)),
-            stuff(b, "carpet"),
-            rotation(b.uniform(-20, 20)),
-            shadow=False,
-        )
+def _middle(b: Builder, x: float, z: float) -> None:
+    """A table with things and chairs, and single pieces of furniture."""
     if b.chance(0.65) and x > 1.4:
         with b.placed((b.uniform(-0.4, 0.4) * x, 0, b.uniform(-0.1, 0.45) * z), b.uniform(-30, 30)):
             tall_top = b.uniform(0.4, 0.76)
@@ -191,7 +176,11 @@ def room(b: Builder, size: tuple[int, int]) -> Scene:
                 pot_plant(b, b.uniform(0.5, 1.4))
             else:
                 chair(b, office=kind == "office")
-    moving: dict = {}
+
+
+def _inhabitants(b: Builder, x: float, z: float) -> Motion:
+    """People, pets and things on the floor; returns what moves."""
+    moving: Motion = {}
     for _ in range(int(b.rng.choice(4, p=[0.5, 0.3, 0.15, 0.05]))):
         with b.placed((b.uniform(-0.7, 0.7) * x, 0, b.uniform(-0.1, 0.75) * z), b.uniform(-180, 180)):
             if b.chance(0.8):
@@ -202,6 +191,29 @@ def room(b: Builder, size: tuple[int, int]) -> Scene:
     for _ in range(int(b.rng.integers(0, 8))):
         with b.placed((b.uniform(-0.8, 0.8) * x, 0.0, b.uniform(-0.4, 0.8) * z), b.uniform(0, 360)):
             small_thing(b, b.pick("box", "books", "toy", "bear", "cloth", "basket", "paper"))
+    return moving
+
+
+def room(b: Builder, size: tuple[int, int]) -> Scene:
+    """A furnished room, sometimes with people and animals, seen from eye height or close to the furniture."""
+    half = (b.uniform(1.5, 3.2), b.uniform(1.8, 4.0))
+    if b.chance(0.12):
+        half = (b.uniform(0.9, 1.4), b.uniform(4, 8))
+    tall = b.uniform(2.3, 3.0)
+    lights, env = indoor_light(b, half, tall)
+    room_shell(b, half, tall)
+    x, z = half
+    _furnish(b, x, z, tall)
+    if b.chance(0.5):
+        b.box(
+            (b.uniform(-0.3, 0.3) * x, 0.004, b.uniform(-0.3, 0.4) * z),
+            (b.uniform(0.6, 1.2), 0.006, b.uniform(0.5, 1.0)),
+            stuff(b, "carpet"),
+            rotation(b.uniform(-20, 20)),
+            shadow=False,
+        )
+    _middle(b, x, z)
+    moving = _inhabitants(b, x, z)
     if b.chance(0.4):
         lamp_glow = stuff(b, "white", glow=2.0)
         b.drum((lights[0][1], tall - 0.03, lights[0][3]), b.uniform(0.1, 0.3), 0.03, lamp_glow)
@@ -228,14 +240,12 @@ def table_top(b: Builder, size: tuple[int, int]) -> Scene:
         for side in (-1, 0, 1):
             if b.chance(0.6):
                 with b.placed((side * half[0] * 0.55, 0, half[1] - 0.45)):
-                    _against_wall(b, half[0], half[1], 2.6)
+                    _against_wall(b, 2.6)
         back = half[1]
     else:
         lights, env = daylight(b, 300, 0.09)
         b.add(Kind.PLANE, (0, 0, 0), (1, 1, 1), stuff(b, b.pick("grass", "paving", "soil")), shadow=False)
         back = 3.0
-        from wheatstone.scenes.plants import bush, tree
-
         for _ in range(8):
             with b.placed((b.uniform(-5, 5), 0, b.uniform(2.2, 9))):
                 bush(b, b.uniform(0.5, 1.6)) if b.chance(0.7) else tree(b, b.uniform(3, 6))
