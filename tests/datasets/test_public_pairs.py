@@ -146,6 +146,35 @@ def test_flyingthings(tmp_path, sign):
         load_dataset(f"flyingthings3d={tmp_path}", render="dirty")
 
 
+def test_a_list_of_files(tmp_path):
+    for name, level in (("l", 10), ("r", 20)):
+        _picture(tmp_path / "images" / f"{name} 1.png", level)
+        _picture(tmp_path / "images" / f"{name}2.png", level)
+    codes = _ramp(np.uint16)
+    _codes(tmp_path / "truth.png", codes)
+    write_pfm(tmp_path / "truth.pfm", np.where(codes > 0, codes / 8, np.inf).astype(np.float32))
+    listing = tmp_path / "pairs.txt"
+    listing.write_text(
+        "# two pairs\nimages/l 1.png\timages/r 1.png\ttruth.png\t8\n\nimages/l2.png images/r2.png truth.pfm\n"
+    )
+    samples = load_dataset(f"list={listing}")
+    assert samples.keys == ["images/l 1.png", "images/l2.png"]
+    for sample in samples:
+        _assert_truth(sample, codes, 8)
+    for line, reason in {
+        "images/l2.png": "1 columns",
+        "images/l2.png images/r2.png truth.png eight": "'eight' is no number",
+        "images/l2.png images/r3.png": r"r3.png: missing",
+        "images/l2.png images/r2.png\nimages/l2.png images/r2.png": "again",
+    }.items():
+        listing.write_text(line)
+        with pytest.raises(DatasetError, match=reason):
+            load_dataset(f"list={listing}")
+    listing.write_text("images/l2.png images/r2.png truth.png")
+    with pytest.raises(DatasetError, match="scale"):
+        load_dataset(f"list={listing}")[0]
+
+
 def test_errors_name_the_path_and_the_layout(tmp_path):
     with pytest.raises(DatasetError, match=r"no scene found.*view1,view5,disp1,disp5"):
         load_dataset(f"middlebury-2006={tmp_path}")

@@ -9,7 +9,10 @@ from wheatstone.samples import StereoSample
 __all__ = ["StereoDataset", "Subset"]
 
 # A run-time type checker looks into a sequence of a declared kind, that is, it would read samples from the disk.
-_Samples = Sequence[StereoSample] if TYPE_CHECKING else Sequence
+if TYPE_CHECKING:
+    _Samples = Sequence[StereoSample]
+else:
+    _Samples = Sequence
 
 
 class StereoDataset(_Samples):

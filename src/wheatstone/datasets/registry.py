@@ -16,7 +16,7 @@ READERS = {
     "zerostereo": "wheatstone.datasets.zerostereo",
 }
 
-# Public data sets in their official layouts, opened as NAME=PATH: name -> module and function.
+# Public data sets in their official layouts, and plain lists, opened as NAME=PATH: name -> module and function.
 PUBLIC = {
     "middlebury-2001": ("wheatstone.datasets.middlebury", "load_2001"),
     "middlebury-2003": ("wheatstone.datasets.middlebury", "load_2003"),
@@ -31,6 +31,7 @@ PUBLIC = {
     "7scenes": ("wheatstone.datasets.rgbd", "load_7scenes"),
     "tum": ("wheatstone.datasets.rgbd", "load_tum"),
     "sunrgbd": ("wheatstone.datasets.rgbd", "load_sunrgbd"),
+    "list": ("wheatstone.datasets.lists", "load"),
 }
 
 # Small collections over several of them, opened as NAME=ROOT, or NAME alone with ROOT in the environment variable below.
