@@ -2,7 +2,7 @@
 
 Module names are those of the authors' files (`depth_anything_v2_vit{s,b,l}.pth`), so their keys fit without renaming.
 The position table is enlarged as in DINOv2: bicubic, with 0.1 of a patch added to the wanted size before the ratio is
-taken. (transformers' conversion of the same weights takes the plain ratio; the two differ by a few per mille.)
+taken. (transformers' conversion of the same weights takes the plain ratio, so the two differ slightly.)
 
 Shape letters: B batch, H W image (multiples of 14), h w patches, N = h w, C embedding width, F head width.
 """
