@@ -7,15 +7,11 @@ which shows both. Nothing is downloaded. Run again, it goes on where it stopped 
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
-if TYPE_CHECKING:
-    from wheatstone.progress import ProgressCallback
-
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
-SCENES = (8, 14)
+FIRST_SCENE, SCENES, SCENE_SIZE = 8, 2, (512, 384)
 
 
 @dataclass(frozen=True)
@@ -31,10 +27,13 @@ class Options:
 def run(options: Options) -> int:
     """Make both data sets and the page that shows them."""
     from wheatstone.cli.console import progress_bar
+    from wheatstone.cli.scenes import Options as SceneOptions
+    from wheatstone.cli.scenes import write_scenes
     from wheatstone.errors import require
     from wheatstone.generation import StereoGenerator, generate
-    from wheatstone.viewing import write_welcome
+    from wheatstone.viewing import write_report, write_welcome
 
+    scenes = SceneOptions(options.out / "scenes", count=SCENES, seed=FIRST_SCENE, size=SCENE_SIZE)
     # Both extras are asked for before anything is computed.
     photos = _photo_paths()
     require("numba", "demo", "Rendering scenes")
@@ -42,7 +41,8 @@ def run(options: Options) -> int:
     with progress_bar() as progress:
         generator = StereoGenerator(seed=options.seed)
         summary = generate(photos, options.out / "photos", generator, call={"demo": True}, progress=progress)
-        written = summary.written + _write_scenes(options.out / "scenes", progress)
+        written = summary.written + write_scenes(scenes, progress)
+        write_report(options.out / "scenes")
     welcome = write_welcome(
         options.out,
         {
@@ -80,26 +80,3 @@ def _photo_paths() -> list[Path]:
     if missing := [path.name for path in paths if not path.is_file()]:
         raise InputError(f"this scikit-image ({package.__version__}) comes without {', '.join(missing)}: update it")
     return paths
-
-
-def _write_scenes(out: Path, progress: "ProgressCallback") -> int:
-    """Render the scenes that are not there yet into a data set; return how many."""
-    from wheatstone.datasets.quality import quality_figures
-    from wheatstone.datasets.writer import DatasetWriter
-    from wheatstone.progress import Clock
-    from wheatstone.scenes import scene_sample
-    from wheatstone.viewing import write_report
-
-    parts = {"scenes": {"part": "procedural scenes", "licence": "Apache-2.0"}}
-    clock = Clock("scenes", len(SCENES))
-    written = 0
-    with DatasetWriter(out, {"size": [384, 512]}, parts=parts) as writer:
-        for number, seed in enumerate(SCENES, start=1):
-            if f"scene-{seed:08d}" not in writer.done_keys:
-                sample = scene_sample(seed, size=(384, 512))
-                writer.write(sample, quality_figures(sample))
-                written += 1
-            progress(clock.at(number))
-        writer.finish()
-    write_report(out)
-    return written

@@ -44,7 +44,7 @@ def run(options: Options) -> None:
     if options.count < 1:
         raise InputError(f"--count must be at least 1, got {options.count}")
     with progress_bar() as progress:
-        written = _write(options, progress)
+        written = write_scenes(options, progress)
     if options.report_samples:
         from wheatstone.viewing import write_report
 
@@ -52,7 +52,8 @@ def run(options: Options) -> None:
     print(f"{options.out}: {options.count} scenes, {written} of them new")
 
 
-def _write(options: Options, progress: "ProgressCallback") -> int:
+def write_scenes(options: Options, progress: "ProgressCallback") -> int:
+    """Render the scenes of `options` that are not there yet into its folder, without a page; return how many."""
     from wheatstone.datasets.quality import quality_figures
     from wheatstone.datasets.writer import DatasetWriter
     from wheatstone.progress import Clock
