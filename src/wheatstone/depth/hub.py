@@ -162,7 +162,7 @@ def load(
     """
     # the old pickled weights only where there are no others
     folder = resolve_weights(name, weights, allow_patterns=["*.json", "*.safetensors"])
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")) and not Path(weights or name).is_dir():
+    if not any(folder.glob("*.safetensors")):
         folder = resolve_weights(name, weights, allow_patterns=["*.json", "*.bin"])
     own = load_json(folder / "config.json").get("wheatstone") if folder.is_dir() else None
     if own is not None:

@@ -1,6 +1,6 @@
 """What several diffusion parts share: components from folders, latents, prompts, schedulers, the denoising loop."""
 
-from wheatstone.diffusion.components import Components, load_components, save_components
+from wheatstone.diffusion.components import Components, load_components, resolve_pipeline, save_components
 from wheatstone.diffusion.latents import decode_latents, encode_mean, latent_factor, mask_to_latent
 from wheatstone.diffusion.prompts import embed_prompt
 from wheatstone.diffusion.sampling import Step, denoise, start_noise
@@ -19,6 +19,7 @@ __all__ = [
     "latent_factor",
     "load_components",
     "mask_to_latent",
+    "resolve_pipeline",
     "save_components",
     "start_noise",
 ]

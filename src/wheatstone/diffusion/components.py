@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from wheatstone.checkpoints import fit_state, load_json, load_state, resolve_weights
 from wheatstone.errors import CheckpointError
 
-__all__ = ["COMPONENTS", "HUB_FILES", "Components", "load_components", "save_components"]
+__all__ = ["COMPONENTS", "Components", "load_components", "resolve_pipeline", "save_components"]
 
 COMPONENTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 # The files of a pipeline's Hub repository that are wanted, without the duplicates in other formats.
-HUB_FILES = ("*.json", "*.txt", "*/model.safetensors", "*/diffusion_pytorch_model.safetensors")
+_DESCRIPTIONS = ("*.json", "*.txt")
+_SAFE = ("model.safetensors", "*/model.safetensors", "*/diffusion_pytorch_model.safetensors")
+_PICKLED = ("*/pytorch_model.bin", "*/diffusion_pytorch_model.bin")
 
 # VAEs of old: linear attention layers under other names, sometimes stored as 1x1 convolutions.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
@@ -46,6 +48,14 @@ class Components:
     text_encoder: Any
     tokenizer: Any
     scheduler: Mapping[str, Any]
+
+
+def resolve_pipeline(name: str, weights: str | Path | None = None) -> Path:
+    """Find a pipeline folder as `resolve_weights` does; of a Hub repository the pickled weights only if it has no others."""
+    folder = resolve_weights(name, weights, allow_patterns=(*_DESCRIPTIONS, *_SAFE))
+    if any(folder.glob("**/*.safetensors")):
+        return folder
+    return resolve_weights(name, weights, allow_patterns=(*_DESCRIPTIONS, *_PICKLED))
 
 
 def load_components(
@@ -81,7 +91,7 @@ def _folder_of(name: str, folder: Path, base: str | Path | None, replace: Mappin
     if (folder / name).is_dir():
         return folder / name
     if base is not None:
-        root = resolve_weights("the base model", base, allow_patterns=HUB_FILES)
+        root = resolve_pipeline("the base model", base)
         if (root / name).is_dir():
             return root / name
     lender = f" and neither has {base}" if base is not None else "; a base model can lend it (base=)"

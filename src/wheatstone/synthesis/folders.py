@@ -4,8 +4,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from wheatstone.checkpoints import load_json, resolve_weights
-from wheatstone.diffusion.components import HUB_FILES
+from wheatstone.checkpoints import load_json
+from wheatstone.diffusion import resolve_pipeline
 from wheatstone.errors import CheckpointError
 from wheatstone.synthesis.base import ViewSynthesizer
 from wheatstone.synthesis.registry import PRESETS
@@ -28,7 +28,7 @@ def load(name: str, weights: str | Path | None = None, official: bool = False, *
     Raises:
         CheckpointError: no weights there, or of a kind that is not known.
     """
-    folder = resolve_weights(name, weights, allow_patterns=[*HUB_FILES, "model.safetensors"])
+    folder = resolve_pipeline(name, weights)
     part = _part_of(folder)
     module = import_module(PRESETS[part])
     synthesizer: ViewSynthesizer = module.load(part, weights=folder, official=official, **options)

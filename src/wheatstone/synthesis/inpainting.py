@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.checkpoints import load_json, resolve_weights
+from wheatstone.checkpoints import load_json
 from wheatstone.depth.inference import is_out_of_memory
 from wheatstone.diffusion import (
     DEFAULT_STEPS,
@@ -37,10 +37,10 @@ from wheatstone.diffusion import (
     latent_factor,
     load_components,
     mask_to_latent,
+    resolve_pipeline,
     save_components,
     start_noise,
 )
-from wheatstone.diffusion.components import HUB_FILES
 from wheatstone.errors import CheckpointError, InputError, ShapeError
 from wheatstone.geometry import ForwardWarper, pad_to_multiple
 from wheatstone.samples import View, image_batch
@@ -341,7 +341,7 @@ def load(
         CheckpointError: components that are missing or do not fit.
     """
     entry = DEFAULT_ADDRESS if name == StereoInpainting.name else name
-    folder = resolve_weights(entry, weights, allow_patterns=HUB_FILES)
+    folder = resolve_pipeline(entry, weights)
     if not (folder / "model_index.json").is_file() and (folder / "StereoGen" / "model_index.json").is_file():
         folder = folder / "StereoGen"  # the released repository keeps its matchers beside it
     chosen = {"unet": unet, "vae": vae, "text_encoder": text_encoder}
