@@ -1,12 +1,12 @@
 """Houses and things that stand along a road."""
 
 from wheatstone.scenes.materials import stuff
-from wheatstone.scenes.world import Builder, rotation
+from wheatstone.scenes.world import Builder, Number, rotation
 
 __all__ = ["bench", "building", "pole"]
 
 
-def building(b: Builder, half: tuple[float, float, float]) -> None:
+def building(b: Builder, half: tuple[Number, Number, Number]) -> None:
     """A house front towards -x and -z with rows of windows, sills, a door and perhaps balconies."""
     wall, trim = (
         stuff(b, b.pick("brick", "plaster", "plaster", "stone", "tintwall")),
@@ -39,7 +39,7 @@ def building(b: Builder, half: tuple[float, float, float]) -> None:
     b.box((-half[0], 1.1, b.uniform(-0.6, 0.6) * half[2]), (0.05, 1.1, 0.55), stuff(b, b.pick("wood", "paint", "dark")))
 
 
-def pole(b: Builder, tall: float) -> None:
+def pole(b: Builder, tall: Number) -> None:
     """A street lamp, traffic sign, traffic light or plain pole."""
     m = stuff(b, b.pick("metal", "dark", "wood"))
     r = b.uniform(0.035, 0.09)

@@ -3,7 +3,7 @@
 import math
 
 from wheatstone.scenes.materials import hsv, material, stuff
-from wheatstone.scenes.world import Builder, rotation
+from wheatstone.scenes.world import Builder, Number, rotation
 
 __all__ = ["animal", "bird", "head", "person"]
 
@@ -98,7 +98,7 @@ def person(b: Builder, pose: str = "stand", *, detail: bool = True) -> None:
 
 
 def _arm(
-    b: Builder, side: int, neck: float, lean: float, build: float, shirt: int, sleeve: int, skin: int, pose: str
+    b: Builder, side: int, neck: Number, lean: Number, build: Number, shirt: int, sleeve: int, skin: int, pose: str
 ) -> None:
     shoulder = (side * 0.18 * build, neck - 0.07, -lean)
     out, front = b.uniform(0.02, 0.16), b.uniform(-0.12, 0.12)
@@ -117,7 +117,7 @@ def _arm(
     b.limb(hand, (step[0], step[1], step[2]), 0.034, 0.026, skin)
 
 
-def _legs(b: Builder, pose: str, hip: float, build: float, trousers: int, shoes: int) -> None:
+def _legs(b: Builder, pose: str, hip: Number, build: Number, trousers: int, shoes: int) -> None:
     if pose == "bust":
         return
     stride = b.uniform(0.12, 0.3) if pose == "walk" else b.uniform(0, 0.06)
@@ -169,7 +169,7 @@ def animal(b: Builder, species: str | None = None) -> float:
     return tall
 
 
-def animal_head(b: Builder, species: str, r: float, coat: int, dark: int, nose: int) -> None:
+def animal_head(b: Builder, species: str, r: Number, coat: int, dark: int, nose: int) -> None:
     """An animal's head of radius about `r` around the origin, facing -z."""
     snout = {"cat": 0.55, "dog": 1.2, "horse": 1.9, "cow": 1.4, "sheep": 1.2}[species]
     b.ball((0, 0, 0), (r * 0.92, r * 0.9, r * 1.05), coat)

@@ -7,6 +7,8 @@ import numpy as np
 
 __all__ = ["CUTOUTS"]
 
+Number = float | int
+
 SIZE = 256
 
 
@@ -14,7 +16,7 @@ def _canvas() -> np.ndarray:
     return np.zeros((SIZE, SIZE), np.float32)
 
 
-def _leaf(canvas: np.ndarray, x: float, y: float, length: float, width: float, angle: float) -> None:
+def _leaf(canvas: np.ndarray, x: Number, y: Number, length: Number, width: Number, angle: Number) -> None:
     """A pointed leaf from (x, y) in direction `angle` (radians)."""
     t = np.linspace(0, 1, 9)
     side = width * np.sin(np.pi * t**0.8)
@@ -175,14 +177,14 @@ def _tree(rng: np.random.Generator) -> np.ndarray:
 def _bare_twigs(rng: np.random.Generator) -> np.ndarray:
     canvas = _canvas()
 
-    def grow(x: float, y: float, angle: float, length: float, width: float) -> None:
+    def grow(x: Number, y: Number, angle: Number, length: Number, width: Number) -> None:
         tip = (x + np.cos(angle) * length, y + np.sin(angle) * length)
         cv2.line(canvas, (int(x), int(y)), (int(tip[0]), int(tip[1])), 1.0, max(int(width), 1), cv2.LINE_AA)
         if length > 13:
             for _ in range(2):
                 grow(*tip, angle + rng.normal(0, 0.55), length * rng.uniform(0.62, 0.85), width * 0.66)
 
-    grow(128, 256, -np.pi / 2, 62, 9)
+    grow(128.0, 256.0, -np.pi / 2, 62.0, 9.0)
     return canvas
 
 

@@ -97,7 +97,7 @@ def _to_light(world: World, k: int, point: Vector, jitter: int) -> tuple[Vector,
     if light[k, 0] < 0.5:
         return place, 1.0, 1e9
     way = minus(place, point)
-    return way, 1.0 / max(dot(way, way), 0.05), 0.999
+    return way, 1.0 / max(dot(way, way), 0.3), 0.999
 
 
 @inlined

@@ -3,7 +3,7 @@
 import colorsys
 from typing import Any, NamedTuple
 
-from wheatstone.scenes.world import Builder, Colour
+from wheatstone.scenes.world import Builder, Colour, Number
 
 __all__ = ["hsv", "linear", "material", "stuff"]
 
@@ -14,7 +14,7 @@ def linear(colour: Colour) -> Colour:
     return r, g, b
 
 
-def hsv(hue: float, saturation: float, value: float) -> Colour:
+def hsv(hue: Number, saturation: Number, value: Number) -> Colour:
     """An sRGB colour from hue (degrees), saturation and value."""
     return colorsys.hsv_to_rgb(hue / 360 % 1, min(max(saturation, 0), 1), min(max(value, 0.02), 1))
 
@@ -23,17 +23,17 @@ def material(
     b: Builder,
     colours: tuple[Colour, Colour, Colour],
     texture: str,
-    scale: float,
+    scale: Number,
     *,
-    contrast: float = 0.4,
-    shine: float = 0.0,
-    gloss: float = 20.0,
-    macro: float = 0.15,
+    contrast: Number = 0.4,
+    shine: Number = 0.0,
+    gloss: Number = 20.0,
+    macro: Number = 0.15,
     cutout: str | None = None,
-    repeat: tuple[float, float] = (1.0, 1.0),
-    two_sided: float = 0.0,
-    glow: float = 0.0,
-    stretch: float = 1.0,
+    repeat: tuple[Number, Number] = (1.0, 1.0),
+    two_sided: Number = 0.0,
+    glow: Number = 0.0,
+    stretch: Number = 1.0,
 ) -> int:
     """Add a material.
 
@@ -75,15 +75,15 @@ class _Recipe(NamedTuple):
     metres a repetition; contrast of the pattern, strength and exponent of the highlight.
     """
 
-    hue: tuple[float, float]
-    saturation: tuple[float, float]
-    value: tuple[float, float]
-    spread: float
+    hue: tuple[Number, Number]
+    saturation: tuple[Number, Number]
+    value: tuple[Number, Number]
+    spread: Number
     textures: str
-    scale: tuple[float, float]
-    contrast: float
-    shine: float
-    gloss: float
+    scale: tuple[Number, Number]
+    contrast: Number
+    shine: Number
+    gloss: Number
 
 
 _STUFF = {
@@ -140,7 +140,7 @@ _STUFF = {
 }  # fmt: skip
 
 
-def stuff(b: Builder, name: str, *, size: float = 1.0, **options: Any) -> int:
+def stuff(b: Builder, name: str, *, size: Number = 1.0, **options: Any) -> int:
     """Draw a material of a kind (`"wood"`, `"skin"`, ...); `size` scales its pattern, options override `material`'s."""
     kind = _STUFF[name]
     h, s, v = b.uniform(*kind.hue), b.uniform(*kind.saturation), b.uniform(*kind.value)

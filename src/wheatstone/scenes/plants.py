@@ -3,7 +3,7 @@
 import math
 
 from wheatstone.scenes.materials import stuff
-from wheatstone.scenes.world import Builder, rotation
+from wheatstone.scenes.world import Builder, Number, rotation
 
 __all__ = ["bush", "flower", "pot_plant", "rock", "tree", "tuft"]
 
@@ -13,7 +13,7 @@ def _leaf_stuff(b: Builder, cutout: str) -> int:
     return stuff(b, name, cutout=cutout, two_sided=0.6, texture="rough" if b.chance(0.5) else "leaves")
 
 
-def tree(b: Builder, tall: float, *, clusters: int = 60) -> None:
+def tree(b: Builder, tall: Number, *, clusters: int = 60) -> None:
     """A tree `tall` metres high: round, conical (fir) or bare."""
     style = b.pick("round", "round", "round", "fir", "bare", "tall")
     bark = stuff(b, "bark")
@@ -75,7 +75,7 @@ def tree(b: Builder, tall: float, *, clusters: int = 60) -> None:
         b.quad(at, s, s, leaf if k % 3 else leaf2, rotation(b.uniform(0, 360), b.uniform(-50, 50), b.uniform(0, 360)))
 
 
-def bush(b: Builder, tall: float, *, clusters: int = 24) -> None:
+def bush(b: Builder, tall: Number, *, clusters: int = 24) -> None:
     """A bush with an irregular outline."""
     leaf, core = _leaf_stuff(b, b.pick("cluster", "cluster", "branch")), stuff(b, "foliage", texture="leaves")
     for _ in range(3):
@@ -94,7 +94,7 @@ def bush(b: Builder, tall: float, *, clusters: int = 24) -> None:
         )
 
 
-def tuft(b: Builder, tall: float, leaf: int | None = None) -> None:
+def tuft(b: Builder, tall: Number, leaf: int | None = None) -> None:
     """A tuft of grass or fern: two or three crossed cut-outs."""
     leaf = (
         leaf
@@ -112,7 +112,7 @@ def tuft(b: Builder, tall: float, leaf: int | None = None) -> None:
         )
 
 
-def flower(b: Builder, tall: float, stem: int, petal: int, heart: int) -> None:
+def flower(b: Builder, tall: Number, stem: int, petal: int, heart: int) -> None:
     """A flower with round petals."""
     top = (b.uniform(-0.12, 0.12) * tall, tall, b.uniform(-0.12, 0.12) * tall)
     b.limb((0, 0, 0), top, tall * 0.012, tall * 0.01, stem)
@@ -126,7 +126,7 @@ def flower(b: Builder, tall: float, stem: int, petal: int, heart: int) -> None:
         b.ball((0, r * 0.06, 0), (r * 0.42, r * 0.25, r * 0.42), heart)
 
 
-def rock(b: Builder, size: float, material: int | None = None) -> None:
+def rock(b: Builder, size: Number, material: int | None = None) -> None:
     """A rock of two or three ellipsoids, or a boulder with flat faces."""
     material = material if material is not None else stuff(b, "rock", size=size)
     for _ in range(int(b.rng.integers(1, 4))):
@@ -140,7 +140,7 @@ def rock(b: Builder, size: float, material: int | None = None) -> None:
             b.box(at, (half[0] * 0.7, half[1] * 0.7, half[2] * 0.7), material, turn)
 
 
-def pot_plant(b: Builder, tall: float) -> None:
+def pot_plant(b: Builder, tall: Number) -> None:
     """A plant in a pot."""
     pot = stuff(b, b.pick("ceramic", "food", "stone"))
     soil, leaf = stuff(b, "soil", size=0.2), _leaf_stuff(b, b.pick("branch", "branch", "fern", "cluster", "grass"))

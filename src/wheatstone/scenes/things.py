@@ -4,13 +4,13 @@ import math
 
 from wheatstone.scenes.materials import stuff
 from wheatstone.scenes.small_things import small_thing
-from wheatstone.scenes.world import Builder, rotation
+from wheatstone.scenes.world import Builder, Number, rotation
 
 __all__ = ["bed", "bicycle", "bookshelf", "cabinet", "car", "chair", "desk", "lamp", "sofa", "table"]
 
 
 def table(
-    b: Builder, half: tuple[float, float], tall: float, top: int | None = None, *, round_top: bool = False
+    b: Builder, half: tuple[Number, Number], tall: Number, top: int | None = None, *, round_top: bool = False
 ) -> None:
     """A table with four legs (or one)."""
     top = top if top is not None else stuff(b, b.pick("wood", "wood", "white", "stone", "dark", "tintwall"))
@@ -32,7 +32,7 @@ def table(
             )
 
 
-def desk(b: Builder, wide: float, things: int) -> None:
+def desk(b: Builder, wide: Number, things: int) -> None:
     """A desk with a screen, paper and other clutter."""
     half = (wide / 2, b.uniform(0.3, 0.42))
     table(b, half, 0.74)
@@ -65,7 +65,7 @@ def chair(b: Builder, *, office: bool = False) -> None:
             b.limb((-0.17, 0.56 + 0.1 * k, 0.2), (0.17, 0.56 + 0.1 * k, 0.2), 0.012, 0.012, frame)
 
 
-def sofa(b: Builder, wide: float) -> None:
+def sofa(b: Builder, wide: Number) -> None:
     """A sofa or armchair with cushions."""
     m = stuff(b, b.pick("cloth", "cloth", "dark", "fur"), size=1.5)
     b.box((0, 0.2, 0), (wide / 2, 0.2, 0.42), m)
@@ -99,7 +99,7 @@ def bed(b: Builder) -> None:
             small_thing(b, b.pick("cloth", "books", "bear", "box", "laptop"))
 
 
-def bookshelf(b: Builder, wide: float, tall: float) -> None:
+def bookshelf(b: Builder, wide: Number, tall: Number) -> None:
     """A shelf against +z, filled with books and things."""
     m, deep = stuff(b, b.pick("wood", "white", "dark")), 0.15
     for side in (-1, 1):
@@ -128,7 +128,7 @@ def bookshelf(b: Builder, wide: float, tall: float) -> None:
             x += 2 * t + (b.uniform(0, 0.25) if b.chance(0.08) else 0.001)
 
 
-def cabinet(b: Builder, half: tuple[float, float, float], *, doors: int = 2, things: int = 0) -> None:
+def cabinet(b: Builder, half: tuple[Number, Number, Number], *, doors: int = 2, things: int = 0) -> None:
     """A cupboard, drawer chest or kitchen counter with doors and things on top."""
     m = stuff(b, b.pick("wood", "white", "paint", "wood", "tintwall"))
     knob = stuff(b, "metal")
@@ -150,7 +150,7 @@ def cabinet(b: Builder, half: tuple[float, float, float], *, doors: int = 2, thi
             small_thing(b)
 
 
-def lamp(b: Builder, tall: float) -> None:
+def lamp(b: Builder, tall: Number) -> None:
     """A standard or table lamp."""
     m = stuff(b, "metal")
     b.drum((0, 0.015 * tall, 0), tall * 0.11, 0.015 * tall, m)

@@ -13,11 +13,12 @@ import numpy as np
 
 from wheatstone.scenes.textures import Pool
 
-__all__ = ["Builder", "Camera", "Colour", "Kind", "Motion", "Scene", "Vector", "bound", "look", "rotation"]
+__all__ = ["Builder", "Camera", "Colour", "Kind", "Motion", "Number", "Scene", "Vector", "bound", "look", "rotation"]
 
-Vector = tuple[float, float, float]
-Colour = tuple[float, float, float]
-Motion = dict[int, tuple[Vector, float]]
+Number = float | int
+Vector = tuple[Number, Number, Number]
+Colour = tuple[Number, Number, Number]
+Motion = dict[int, tuple[Vector, Number]]
 
 PRIMITIVE_COLUMNS = 22
 MATERIAL_COLUMNS = 25
@@ -40,10 +41,10 @@ class Camera:
 
     position: Vector
     rotation: np.ndarray
-    focal_px: float
-    centre_px: tuple[float, float]
+    focal_px: Number
+    centre_px: tuple[Number, Number]
 
-    def moved_right(self, metres: float) -> "Camera":
+    def moved_right(self, metres: Number) -> "Camera":
         """The camera after a step along its own x axis."""
         position = np.asarray(self.position) + metres * self.rotation[0]
         return Camera(tuple(position), self.rotation, self.focal_px, self.centre_px)
@@ -54,7 +55,7 @@ class Camera:
         return np.concatenate([np.asarray(self.position, float), self.rotation.ravel(), tail])
 
 
-def rotation(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> np.ndarray:
+def rotation(yaw: Number = 0.0, pitch: Number = 0.0, roll: Number = 0.0) -> np.ndarray:
     """Local-to-world rotation of an object: roll about z, then pitch about x, then yaw about y (degrees)."""
     cy, sy = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
     cx, sx = math.cos(math.radians(pitch)), math.sin(math.radians(pitch))
@@ -68,7 +69,7 @@ def rotation(yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> np.ndar
     )
 
 
-def look(position: Vector, yaw: float, pitch: float, roll: float, focal_px: float, size: tuple[int, int]) -> Camera:
+def look(position: Vector, yaw: Number, pitch: Number, roll: Number, focal_px: Number, size: tuple[int, int]) -> Camera:
     """A camera at `position` looking along +z turned by yaw (right positive), pitch (up positive), roll (degrees)."""
     turn = rotation(yaw, -pitch, roll)
     rows = np.stack([turn[:, 0], -turn[:, 1], turn[:, 2]])
@@ -103,7 +104,7 @@ class Scene:
     env: np.ndarray
     camera: Camera
     motion: Motion
-    step: tuple[float, float, float, float, float]
+    step: tuple[Number, Number, Number, Number, Number]
     family: str
 
 
@@ -122,11 +123,11 @@ class Builder:
     groups: int = 0
     depth: int = 0
 
-    def uniform(self, low: float, high: float) -> float:
+    def uniform(self, low: Number, high: Number) -> float:
         """A float uniform in [low, high)."""
         return low + (high - low) * float(self.rng.random())
 
-    def chance(self, share: float) -> bool:
+    def chance(self, share: Number) -> bool:
         """True with probability `share`."""
         return bool(self.rng.random() < share)
 
@@ -141,7 +142,7 @@ class Builder:
         size: Vector,
         material: int,
         turn: np.ndarray | None = None,
-        top: float = 1.0,
+        top: Number = 1.0,
         shadow: bool = True,
     ) -> None:
         """Add one primitive; `turn` is its local-to-world rotation."""
@@ -172,16 +173,16 @@ class Builder:
     def drum(
         self,
         centre: Vector,
-        radius: float,
-        half: float,
+        radius: Number,
+        half: Number,
         material: int,
-        top: float = 1.0,
+        top: Number = 1.0,
         turn: np.ndarray | None = None,
     ) -> None:
         """Add an upright cylinder or cone: `top` is the ratio of the upper to the lower radius."""
         self.add(Kind.FRUSTUM, centre, (radius, half, radius), material, turn, top)
 
-    def limb(self, a: Vector, b: Vector, radius_a: float, radius_b: float, material: int) -> None:
+    def limb(self, a: Vector, b: Vector, radius_a: Number, radius_b: Number, material: int) -> None:
         """Add the convex hull of two balls."""
         ax, ay, az = b[0] - a[0], b[1] - a[1], b[2] - a[2]
         length = max(math.sqrt(ax * ax + ay * ay + az * az), 1e-6)
@@ -200,8 +201,8 @@ class Builder:
     def quad(
         self,
         centre: Vector,
-        half_width: float,
-        half_height: float,
+        half_width: Number,
+        half_height: Number,
         material: int,
         turn: np.ndarray | None = None,
         shadow: bool = True,
@@ -211,7 +212,7 @@ class Builder:
 
     @contextmanager
     def placed(
-        self, at: Vector = (0, 0, 0), yaw: float = 0, pitch: float = 0, roll: float = 0, scale: float = 1
+        self, at: Vector = (0, 0, 0), yaw: Number = 0, pitch: Number = 0, roll: Number = 0, scale: Number = 1
     ) -> Iterator[None]:
         """Turn, scale and move everything added inside; the outermost block is one object (group)."""
         start = self.count
@@ -237,7 +238,7 @@ class Builder:
         family: str,
         *,
         motion: Motion | None = None,
-        step: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0),
+        step: tuple[Number, Number, Number, Number, Number] = (0.0, 0.0, 0.0, 0.0, 0.0),
     ) -> Scene:
         """Close the scene: cut the arrays to size and add bounding balls."""
         n = self.count

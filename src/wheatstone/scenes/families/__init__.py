@@ -9,12 +9,12 @@ from wheatstone.scenes.families.indoor import room, table_top
 from wheatstone.scenes.families.nature import nature
 from wheatstone.scenes.families.soup import soup
 from wheatstone.scenes.families.street import street
-from wheatstone.scenes.world import Builder, Scene
+from wheatstone.scenes.world import Builder, Number, Scene
 
 __all__ = ["FAMILIES", "draw_family"]
 
 # name -> (generator, weight)
-FAMILIES: dict[str, tuple[Callable[[Builder, tuple[int, int]], Scene], float]] = {
+FAMILIES: dict[str, tuple[Callable[[Builder, tuple[int, int]], Scene], Number]] = {
     "street": (street, 0.2),
     "room": (room, 0.28),
     "table": (table_top, 0.16),

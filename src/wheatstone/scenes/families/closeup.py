@@ -9,12 +9,12 @@ from wheatstone.scenes.materials import stuff
 from wheatstone.scenes.plants import bush, flower, pot_plant, rock, tree, tuft
 from wheatstone.scenes.small_things import small_thing
 from wheatstone.scenes.things import bookshelf, sofa
-from wheatstone.scenes.world import Builder, Kind, Motion, Scene, look, rotation
+from wheatstone.scenes.world import Builder, Kind, Motion, Number, Scene, look, rotation
 
 __all__ = ["closeup", "portrait"]
 
 
-def _background(b: Builder, far: float, reach: float) -> tuple:
+def _background(b: Builder, far: Number, reach: Number) -> tuple:
     """What stands behind a close subject: a plain wall, a room, or a garden."""
     kind = b.pick("wall", "room", "room", "garden", "garden", "sky")
     if kind == "wall":
@@ -80,7 +80,7 @@ def portrait(b: Builder, size: tuple[int, int]) -> Scene:
     return b.finish(lights, env, camera, "portrait", motion=moving, step=step)
 
 
-def _flowers(b: Builder, base: float, distance: float) -> None:
+def _flowers(b: Builder, base: Number, distance: Number) -> None:
     """Flowers and grass in front of the camera."""
     stem, heart = stuff(b, "foliage"), stuff(b, "food")
     petals = [stuff(b, b.pick("plastic", "food", "white"), shine=0.0) for _ in range(2)]
@@ -92,7 +92,7 @@ def _flowers(b: Builder, base: float, distance: float) -> None:
             tuft(b, b.uniform(0.25, 0.5))
 
 
-def _subject(b: Builder, kind: str, base: float, distance: float) -> None:
+def _subject(b: Builder, kind: str, base: Number, distance: Number) -> None:
     """What lies or stands on the surface at height `base`."""
     if kind == "things":
         for _ in range(int(b.rng.integers(1, 6))):

@@ -8,12 +8,12 @@ from wheatstone.scenes.materials import stuff
 from wheatstone.scenes.plants import bush, pot_plant, tree
 from wheatstone.scenes.small_things import small_thing
 from wheatstone.scenes.things import bed, bookshelf, cabinet, chair, desk, lamp, sofa, table
-from wheatstone.scenes.world import Builder, Kind, Motion, Scene, look, rotation
+from wheatstone.scenes.world import Builder, Kind, Motion, Number, Scene, look, rotation
 
 __all__ = ["room", "room_shell", "table_top"]
 
 
-def room_shell(b: Builder, half: tuple[float, float], tall: float) -> None:
+def room_shell(b: Builder, half: tuple[Number, Number], tall: Number) -> None:
     """Floor, ceiling and four walls; the far wall often has a window or a door."""
     wall = stuff(b, b.pick("wall", "wall", "tintwall", "white", "plaster"))
     other = wall if b.chance(0.75) else stuff(b, b.pick("wall", "tintwall", "wood", "brick"))
@@ -55,7 +55,7 @@ def room_shell(b: Builder, half: tuple[float, float], tall: float) -> None:
             b.box((wall_x - side * 0.004, y, at_z), (0.014, h * 0.88, w * 0.9), art)
 
 
-def _window_wall(b: Builder, x: float, z: float, tall: float, wall: int) -> None:
+def _window_wall(b: Builder, x: Number, z: Number, tall: Number, wall: int) -> None:
     """The far wall with an opening, a frame, curtains and something outside."""
     w, low, high = b.uniform(0.5, min(1.3, x * 0.7)), b.uniform(0.5, 1.0), min(b.uniform(2.0, 2.4), tall - 0.1)
     at = b.uniform(-0.5, 0.5) * (x - w)
@@ -85,7 +85,7 @@ def _window_wall(b: Builder, x: float, z: float, tall: float, wall: int) -> None
     )
 
 
-def _against_wall(b: Builder, tall: float) -> None:
+def _against_wall(b: Builder, tall: Number) -> None:
     """Furniture along one wall piece of the room, built with its back to +z."""
     kind = b.pick("shelf", "desk", "desk", "cabinet", "cabinet", "sofa", "bed", "kitchen", "wardrobe", "plant", "pile")
     if kind == "shelf":
@@ -132,7 +132,7 @@ def _against_wall(b: Builder, tall: float) -> None:
                 small_thing(b)
 
 
-def _furnish(b: Builder, x: float, z: float, tall: float) -> None:
+def _furnish(b: Builder, x: Number, z: Number, tall: Number) -> None:
     for wall in ("far", "far", "left", "right", "far2"):
         slots = {"far": 1, "far2": 1}.get(wall, int(b.rng.integers(1, 4)))
         for k in range(slots):
@@ -147,7 +147,7 @@ def _furnish(b: Builder, x: float, z: float, tall: float) -> None:
                     _against_wall(b, tall)
 
 
-def _middle(b: Builder, x: float, z: float) -> None:
+def _middle(b: Builder, x: Number, z: Number) -> None:
     """A table with things and chairs, and single pieces of furniture."""
     if b.chance(0.65) and x > 1.4:
         with b.placed((b.uniform(-0.4, 0.4) * x, 0, b.uniform(-0.1, 0.45) * z), b.uniform(-30, 30)):
@@ -178,7 +178,7 @@ def _middle(b: Builder, x: float, z: float) -> None:
                 chair(b, office=kind == "office")
 
 
-def _inhabitants(b: Builder, x: float, z: float) -> Motion:
+def _inhabitants(b: Builder, x: Number, z: Number) -> Motion:
     """People, pets and things on the floor; returns what moves."""
     moving: Motion = {}
     for _ in range(int(b.rng.choice(4, p=[0.5, 0.3, 0.15, 0.05]))):

@@ -5,12 +5,12 @@ import math
 import numpy as np
 
 from wheatstone.scenes.materials import hsv, linear
-from wheatstone.scenes.world import Builder, Colour
+from wheatstone.scenes.world import Builder, Colour, Number
 
 __all__ = ["backdrop_light", "daylight", "focal", "indoor_light"]
 
 
-def focal(b: Builder, low_deg: float, high_deg: float, width: int) -> float:
+def focal(b: Builder, low_deg: Number, high_deg: Number, width: int) -> float:
     """Focal length in pixels of a horizontal field of view drawn between two angles."""
     return width / 2 / math.tan(math.radians(b.uniform(low_deg, high_deg)) / 2)
 
@@ -19,7 +19,7 @@ def _light(colour: Colour) -> np.ndarray:
     return np.array(linear(colour))
 
 
-def daylight(b: Builder, fog_m: float = 400.0, reach: float = 1.0) -> tuple[list[list[float]], np.ndarray]:
+def daylight(b: Builder, fog_m: Number = 400.0, reach: Number = 1.0) -> tuple[list[list[float]], np.ndarray]:
     """Sun and sky: clear, hazy, overcast or low evening sun. `reach` is the radius of contact shading in metres."""
     env = np.zeros(32)
     mood = b.pick("clear", "clear", "cloudy", "cloudy", "overcast", "evening")
@@ -60,7 +60,7 @@ def daylight(b: Builder, fog_m: float = 400.0, reach: float = 1.0) -> tuple[list
 
 
 def indoor_light(
-    b: Builder, half: tuple[float, float], tall: float, reach: float = 0.4
+    b: Builder, half: tuple[Number, Number], tall: Number, reach: Number = 0.4
 ) -> tuple[list[list[float]], np.ndarray]:
     """A lamp under the ceiling and often light from a window side; `half` are the half sizes of the room."""
     _, env = daylight(b, 900.0, reach)
@@ -91,7 +91,7 @@ def indoor_light(
     return lights, env
 
 
-def backdrop_light(b: Builder, reach: float) -> tuple[list[list[float]], np.ndarray]:
+def backdrop_light(b: Builder, reach: Number) -> tuple[list[list[float]], np.ndarray]:
     """Studio-like light for close-ups: a large key light and a fill, no visible sky."""
     lights, env = daylight(b, 1e5, reach)
     if b.chance(0.6):

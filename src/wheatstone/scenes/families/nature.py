@@ -7,12 +7,12 @@ from wheatstone.scenes.creatures import animal, person
 from wheatstone.scenes.families.light import daylight, focal
 from wheatstone.scenes.materials import stuff
 from wheatstone.scenes.plants import bush, flower, rock, tree, tuft
-from wheatstone.scenes.world import Builder, Kind, Motion, Scene, look, rotation
+from wheatstone.scenes.world import Builder, Kind, Motion, Number, Scene, look, rotation
 
 __all__ = ["nature"]
 
 
-def _hills(b: Builder, near: float, far: float) -> None:
+def _hills(b: Builder, near: Number, far: Number) -> None:
     for _ in range(int(b.rng.integers(2, 6))):
         z = b.uniform(near, far)
         r = z * b.uniform(0.3, 1.0)

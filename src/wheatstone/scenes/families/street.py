@@ -6,12 +6,12 @@ from wheatstone.scenes.families.light import daylight, focal
 from wheatstone.scenes.materials import stuff
 from wheatstone.scenes.plants import bush, tree
 from wheatstone.scenes.things import bicycle, car
-from wheatstone.scenes.world import Builder, Kind, Motion, Scene, look
+from wheatstone.scenes.world import Builder, Kind, Motion, Number, Scene, look
 
 __all__ = ["street"]
 
 
-def _row_of_houses(b: Builder, side: float, distance: float) -> None:
+def _row_of_houses(b: Builder, side: Number, distance: Number) -> None:
     z = -12.0
     while z < 90:
         half = (b.uniform(3, 7), b.uniform(2.5, 8) if b.chance(0.8) else b.uniform(8, 16), b.uniform(3, 8))
@@ -24,7 +24,7 @@ def _row_of_houses(b: Builder, side: float, distance: float) -> None:
         z += 2 * half[2] + (b.uniform(0, 6) if b.chance(0.4) else 0.0)
 
 
-def _road(b: Builder, road: float, walk: float) -> None:
+def _road(b: Builder, road: Number, walk: Number) -> None:
     """Road, pavements, markings, and houses or green on both sides."""
     b.box((0, -0.08, 60), (road, 0.085, 120), stuff(b, "asphalt", size=2), shadow=False)
     pave = stuff(b, b.pick("paving", "stone", "asphalt"))
@@ -44,7 +44,7 @@ def _road(b: Builder, road: float, walk: float) -> None:
             _row_of_houses(b, side, road + walk + b.uniform(0, 3))
 
 
-def _traffic(b: Builder, road: float, walk: float) -> Motion:
+def _traffic(b: Builder, road: Number, walk: Number) -> Motion:
     """Parked and moving cars, people on the pavement and on the road; returns what moves."""
     kerb = road - 1.05
     for _ in range(int(b.rng.integers(0, 9))):
@@ -68,7 +68,7 @@ def _traffic(b: Builder, road: float, walk: float) -> Motion:
     return moving
 
 
-def _roadside(b: Builder, road: float, walk: float) -> None:
+def _roadside(b: Builder, road: Number, walk: Number) -> None:
     """Poles, wires, trees, bicycles, bins, benches."""
     tall = b.uniform(3, 8)
     gap = b.uniform(7, 16)
