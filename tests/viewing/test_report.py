@@ -245,3 +245,17 @@ def test_text_has_enough_contrast_in_both_themes(page, theme):
         for ink in ("text", "soft", "accent", "red"):
             assert _contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
     assert _contrast(colours["warn-text"], colours["warn-page"]) >= 7
+
+
+def test_further_views_get_cells_of_their_own(make_dataset, tmp_path):
+    folder = make_dataset(tmp_path / "set", ["one.png"])
+    manifest = folder / "manifest.jsonl"
+    line = json.loads(manifest.read_text())
+    for name, baseline in (("middle", 0.5), ("far-left", -1.0)):
+        line["baselines"][name] = {"nominal": baseline, "measured": None, "synthetic": False}
+        line["files"][f"views/{name}"] = f"views/{name}/one.png.png"
+        (folder / "views" / name).mkdir(parents=True)
+        (folder / "views" / name / "one.png.png").write_bytes((folder / "left" / "one.png.png").read_bytes())
+    manifest.write_text(json.dumps(line) + "\n")
+    page = write_report(folder).read_text()
+    assert re.findall(r'class="cell-name">([^<]+)<', page) == [*PICTURES, "View at -1", "View at 0.5"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Options:
     """Options of `wheatstone depth`."""
 
-    photos: Positional[tuple[str, ...]]
+    photos: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="PHOTO [PHOTO ...]")]
     """Files, folders with their sub-folders, globs, or text lists with a path a line."""
     out: Annotated[Path, tyro.conf.arg(aliases=("-o",))] = Path("depth")
     """Folder to write; a photo keeps its place below the folder that was searched, and its full name."""
