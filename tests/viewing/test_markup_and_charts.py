@@ -102,3 +102,9 @@ def test_quantiles_are_numbers_of_the_set_and_follow_the_weights():
     assert quantiles(values, (0.05, 0.5, 0.95)) == [1.0, 2.0, 4.0]
     assert quantiles(values, (0.5,), np.array([7.0, 1.0, 1.0, 1.0])) == [4.0]
     assert quantiles(np.array([5.0]), (0.0, 0.5, 1.0)) == [5.0] * 3
+
+
+def test_large_counts_have_short_labels():
+    drawing = histogram(np.repeat([1.0, 2.0], 20_000), title="T", label="x", count_label="samples")
+    assert ">20k<" in drawing
+    assert ">20000<" not in drawing

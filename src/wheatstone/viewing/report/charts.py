@@ -149,6 +149,11 @@ def _bars(counts: np.ndarray, edges: np.ndarray, unit: str, count_label: str) ->
     return element("g", *bars, class_="bars")
 
 
+def _tick(value: float) -> str:
+    """A label that fits beside the axis."""
+    return f"{short(value / 1000)}k" if value >= 10_000 else short(value)
+
+
 def _axes(top: float, limits: tuple[float, float], label: str, count_label: str, *, percent_axis: bool) -> Markup:
     base, parts = _HEIGHT - _BOTTOM, []
     ticks = nice_ticks(0.0, top or 1.0, 4)
@@ -157,7 +162,7 @@ def _axes(top: float, limits: tuple[float, float], label: str, count_label: str,
     for tick in ticks:
         y = f"{_y(tick, top or 1.0):.1f}"
         parts.append(element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="grid" if tick else "axis"))
-        parts.append(element("text", short(tick), x=_LEFT - 6, y=y, dy="0.32em", text_anchor="end"))
+        parts.append(element("text", _tick(tick), x=_LEFT - 6, y=y, dy="0.32em", text_anchor="end"))
     for tick in nice_ticks(*limits, 6):
         x = f"{_x(tick, limits):.1f}"
         parts.append(element("line", x1=x, x2=x, y1=base, y2=base + 4, class_="axis"))
