@@ -147,7 +147,8 @@ def closeup(b: Builder, size: tuple[int, int]) -> Scene:
         )
         _subject(b, kind, base, distance)
     lift = b.uniform(0.05, 0.45)
-    pitch = -math.degrees(math.atan2(lift - 0.08, distance)) + b.uniform(-5, 5)
+    aim = 0.22 if kind == "plant" else 0.08
+    pitch = -math.degrees(math.atan2(lift - aim, distance)) + b.uniform(-5, 5)
     camera = look(
         (b.uniform(-0.08, 0.08), base + lift, 0.0),
         b.uniform(-9, 9),
