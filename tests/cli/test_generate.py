@@ -188,3 +188,22 @@ def test_thresholds_and_sizes_reach_the_job(odd_photos, tmp_path):
     assert header["config"]["rule"]["share"] == 0.3
     assert header["call"]["photos"] == inputs
     assert header["notes"]
+
+
+def test_again_takes_the_options_of_a_data_set(generated, odd_photos, tmp_path, capsys):
+    out, _ = generated
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", "--again", str(out), "--report-samples", "0", str(tmp_path / "out")])
+    assert exit_.value.code == 0
+    assert load_dataset(tmp_path / "out").header == load_dataset(out).header
+    assert (tmp_path / "out" / "manifest.jsonl").read_bytes() == (out / "manifest.jsonl").read_bytes()
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", "--again", str(out), "--seed", "9", str(odd_photos / "deep.png"), str(tmp_path / "two")])
+    assert exit_.value.code == 0
+    header = load_dataset(tmp_path / "two").header
+    assert (header["seed"], header["call"]["depth"], header["counts"]["samples"]) == (9, "row-prior", 1)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", "--again", str(tmp_path), str(tmp_path / "three")])
+    assert exit_.value.code == 2
+    assert "no dataset.json" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from wheatstone.datasets import load_dataset
 from wheatstone.datasets.verify import verify_dataset
 from wheatstone.errors import InputError, OutputError
 from wheatstone.generation import Photos, Thresholds, find_photos, generate
+from wheatstone.generation.batching import Batcher
 from wheatstone.samples import to_uint8
 
 ROOT = Path(__file__).parents[2]
@@ -293,3 +294,18 @@ def test_photos_are_under_way_at_once(photos, tmp_path):
 def test_an_output_inside_the_input(photos):
     assert _generate(photos, photos / "out").samples == 6
     assert _generate(photos, photos / "out").written == 0
+
+
+def test_photos_that_share_a_network_call_stay_themselves(photos, tmp_path):
+    """On a GPU photos of equal size share calls; here the same code runs on the CPU."""
+    generator = tiny_generator()
+    generator._depth_call = Batcher(generator._run_depth, 3)
+    generator._synthesis_call = Batcher(generator._run_synthesizer, 3)
+    _generate(photos, tmp_path / "batched", generator=generator, workers=6)
+    _generate(photos, tmp_path / "single")
+    assert verify_dataset(tmp_path / "batched").ok
+    for one, two in zip(load_dataset(tmp_path / "batched"), load_dataset(tmp_path / "single"), strict=True):
+        assert one.key == two.key
+        assert torch.equal(one.views["left"], two.views["left"])
+        assert (one.disparity - two.disparity).abs().median() <= 1 / 256
+        assert one.provenance["scale_px"] == two.provenance["scale_px"]

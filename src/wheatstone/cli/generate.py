@@ -4,7 +4,7 @@ Interrupted at any moment, the same command goes on where it stopped. Photos tha
 OUT/rejected.jsonl with the reason.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -66,11 +66,13 @@ class Options:
     """Rows of OUT/report.html; 0 writes no page."""
     strict: bool = False
     """Exit with code 1 when a photo was rejected."""
+    again: str | None = None
+    """Take all options from this data set's dataset.json, save those given here; PHOTOS may then be left out, OUT not."""
 
 
 SHOWN_REJECTS = 20
 # Options that say where and how fast, not what: they are not kept beside the data.
-_NOT_KEPT = ("workers", "paths", "strict", "device", "batch")
+_NOT_KEPT = ("workers", "paths", "strict", "device", "batch", "again")
 
 
 def run(options: Options) -> int:
@@ -80,6 +82,8 @@ def run(options: Options) -> int:
     from wheatstone.errors import InputError
     from wheatstone.generation import Thresholds, find_photos, generate
 
+    if options.again is not None:
+        options = _options_again(options, options.again)
     if len(options.paths) < 2:
         raise InputError("name what to read and then the folder to write: wheatstone generate PHOTOS OUT")
     *sources, out = options.paths
@@ -100,6 +104,28 @@ def run(options: Options) -> int:
         )
     _print_summary(summary, generator.notes)
     return 1 if options.strict and summary.rejected else 0
+
+
+def _options_again(options: Options, folder: str) -> Options:
+    """The options that made a data set, overridden by those given now.
+
+    Raises:
+        InputError: the data set was not made by `generate`, or by one with other options.
+        DatasetError: no data set there.
+    """
+    from wheatstone.datasets.own import read_header
+    from wheatstone.errors import InputError
+
+    call = dict(read_header(folder).get("call", {}))
+    photos = call.pop("photos", None)
+    defaults = {field.name: field.default for field in fields(Options) if field.name != "paths"}
+    if photos is None or not set(call) <= set(defaults):
+        raise InputError(
+            f"{folder} was not made by `wheatstone generate` of this version, so its options cannot be used"
+        )
+    given = {name: value for name, value in asdict(options).items() if name in defaults and value != defaults[name]}
+    paths = options.paths if len(options.paths) > 1 else (*photos, *options.paths)
+    return replace(options, **{**call, **given, "paths": paths, "again": None})
 
 
 def build_generator(options: Options) -> "StereoGenerator":

@@ -34,9 +34,9 @@ from wheatstone.samples import StereoSample
 
 __all__ = ["Summary", "Thresholds", "default_workers", "generate"]
 
-PIXELS_A_WORKER = (
-    12_000_000  # photos in flight hold together at most workers x this many pixels; a larger one goes alone
-)
+# Photos under way hold together at most so many pixels, and never more than memory allows; a larger one goes alone.
+PIXELS_A_WORKER = 12_000_000
+BYTES_A_PIXEL = 320  # measured peak of warp and embedded filling
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class _Run:
         if self.progress is not None:
             self.progress(self.clock.at(self.clock.already_done))
         queue = iter(photos)
-        gate = WeightedGate(workers * PIXELS_A_WORKER)
+        gate = WeightedGate(min(workers * PIXELS_A_WORKER, _pixels_in_memory()))
         with torch_threads(self.generator.threads):  # threads started inside inherit it
             threads = [
                 threading.Thread(target=self._work, args=(queue, gate), name=f"photo-worker-{i}", daemon=True)
@@ -287,6 +287,15 @@ class _Run:
             self.finished += 1
             if self.progress is not None:
                 self.progress(self.clock.at(self.clock.already_done + self.finished, key))
+
+
+def _pixels_in_memory() -> int:
+    """How many pixels half of this machine's memory can work on."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        memory = 8 << 30
+    return memory // 2 // BYTES_A_PIXEL
 
 
 class _Stopped(BaseException):
