@@ -36,6 +36,7 @@ def test_it_is_escaped_says_what_the_depth_is_and_what_to_do_next(welcome):
     assert "Placeholder depth" in page
     assert "--depth depth-anything-v2-small" in page
     assert "wheatstone generate my-photos/ my-pairs/" in page
+    assert f"wheatstone verify {welcome.parent / 'photos'}" in page
 
 
 def test_a_missing_data_set_is_an_error(tmp_path):

@@ -1,5 +1,6 @@
 """The page that greets whoever has run the demo: what was made, where its reports are, what to do next."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,11 +36,11 @@ def write_welcome(folder: str | Path, datasets: Mapping[str, tuple[str, str]]) -
     read = {name: gather(folder / name, 12) for name in datasets}
     parts = [_heading()]
     placeholder = next((part for data in read.values() if (part := placeholder_part(data)) is not None), None)
-    for name, (title, words) in datasets.items():
-        parts.append(_dataset(name, title, words, read[name]))
-    parts.append(_next(next(iter(datasets))))
     if placeholder is not None:
         parts.append(placeholder_notice(placeholder))
+    for name, (title, words) in datasets.items():
+        parts.append(_dataset(name, title, words, read[name]))
+    parts.append(_next((folder / next(iter(datasets))).as_posix()))
     path = folder / "report.html"
     page = frame("Wheatstone demo", element("main", join(parts, "\n")), Markup(resource("dialog.html")))
     write_bytes(path, page.encode(errors="backslashreplace"))
@@ -86,16 +87,17 @@ def _dataset(name: str, title: str, words: str, data: ReportData) -> Markup:
 
 
 def _next(first: str) -> Markup:
+    """Commands to try; `first` is the path of the first data set as the user would type it."""
     python = (
         "import wheatstone",
-        f'pairs = wheatstone.load_dataset("{first}")',
+        f"pairs = wheatstone.load_dataset({first!r})",
         'left, right = pairs[0].views["left"], pairs[0].views["right"]',
         "disparity_px, valid = pairs[0].disparity, pairs[0].valid",
     )
     steps = (
         ("Your own photos", "wheatstone generate my-photos/ my-pairs/"),
         ("The same with real depth", "wheatstone generate my-photos/ my-pairs/ --depth depth-anything-v2-small"),
-        ("Check every promise of a data set", f"wheatstone verify {first}/"),
+        ("Check every promise of a data set", f"wheatstone verify {shlex.quote(first)}"),
         ("Use it in Python", "\n".join(python)),
         ("What else there is", "wheatstone --help\nwheatstone info"),
     )
