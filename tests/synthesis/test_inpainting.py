@@ -233,6 +233,14 @@ def test_memory_error_halves_the_batch_and_then_says_what_to_do(tiny, monkeypatc
         synthesizer(left, disparity)
 
 
+def test_overflow_is_not_written_into_the_view(tiny):
+    synthesizer = load_synthesizer(str(tiny), steps=1)
+    with torch.no_grad():
+        synthesizer.network.vae.decoder.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(InputError, match=r"not finite in torch\.float32"):
+        synthesizer(*scene())
+
+
 def test_errors(tiny, tmp_path):
     for settings in ({"steps": 0}, {"scheduler": "euler"}, {"paint_side": 8}, {"max_batch": 0}):
         with pytest.raises(InputError):

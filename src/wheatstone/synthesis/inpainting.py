@@ -267,13 +267,12 @@ class StereoInpainting(HoleFiller):
         generators: Sequence[torch.Generator] | None,
         on_step: Callable[[Step], None] | None,
     ) -> Tensor:
-        """Paint views `[B,3,H,W]` of working size (zerostereo.md B3 to B6)."""
+        """Paint views `[B,3,H,W]` of working size: mask, encode, denoise, decode, as in ZeroStereo's `generate_stereo.py`."""
         if not bool(hole.any()):
             return image
         factor = latent_factor(self.network.vae)
-        masked, padding = pad_to_multiple(
-            (image * 2 - 1) * ~hole, factor
-        )  # holes become 0, mid-grey, and only then padded
+        # holes become 0, which is mid-grey, and only then is the view padded
+        masked, padding = pad_to_multiple((image * 2 - 1) * ~hole, factor)
         mask = mask_to_latent(padding.pad(hole), factor, self.config["mask_pooling"])  # [B,1,h,w]
         condition = torch.cat([mask, encode_mean(self.network.vae, masked)], dim=1)  # [B,5,h,w]
         latents = denoise(
@@ -286,7 +285,10 @@ class StereoInpainting(HoleFiller):
             generators=generators,
             on_step=on_step,
         )
-        return padding.crop(decode_latents(self.network.vae, latents)) / 2 + 0.5  # [B,3,H,W]
+        painted = padding.crop(decode_latents(self.network.vae, latents)) / 2 + 0.5  # [B,3,H,W]
+        if not bool(painted.isfinite().all()):
+            raise InputError(f"the fill is not finite in {self.dtype}: use dtype bfloat16 or float32")
+        return painted
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the folder layout of a Stable Diffusion inpainting pipeline, with our conventions in `config.json`."""
