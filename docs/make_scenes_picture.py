@@ -26,7 +26,7 @@ def main() -> None:
     sheet = np.concatenate(rows)[:-GAP, :-GAP]
     target = Path(__file__).parent / "images" / "scenes.jpg"
     target.parent.mkdir(exist_ok=True)
-    write_image(target, sheet, quality=78)
+    write_image(target, sheet, quality=74)
     print(f"{target}: {sheet.shape[1]} x {sheet.shape[0]}, {target.stat().st_size // 1024} kB")
 
 

@@ -168,6 +168,28 @@ def test_moving_camera_reprojects(film):
         assert np.median(np.abs(warped - film.images[f, 0]).mean(-1)[seen]) < 6
 
 
+def test_poses_of_ones_own(film):
+    """The drawn path given back as poses renders the same film; a step along x is a baseline."""
+    world_to_reference = np.linalg.inv(film.poses[0, 0])
+    path = world_to_reference @ film.poses[:, 0]
+    again = render_scene(5, size=film.images.shape[2:4], baselines=(0.0, 1.0), family="street", poses=path)
+    np.testing.assert_allclose(again.poses, film.poses, atol=1e-9)
+    assert (again.instance == film.instance).mean() > 0.999
+    step = np.eye(4)[None].copy()
+    step[0, 0, 3] = film.baseline_m
+    moved = render_scene(5, size=film.images.shape[2:4], baselines=(0.0,), family="street", poses=step)
+    assert (moved.instance[0, 0] == film.instance[0, 1]).mean() > 0.999
+    with pytest.raises(InputError, match="rigid"):
+        render_scene(5, poses=2 * np.eye(4)[None])
+    with pytest.raises(InputError, match="2 frames"):
+        render_scene(5, poses=np.stack([np.eye(4)] * 2), frames=3)
+
+
+def test_holes_need_visibility():
+    with pytest.raises(InputError, match="visibility=True"):
+        render_scene(1, size=(32, 32), visibility=False).hole(1)
+
+
 def test_near_disparity_is_drawn_from_the_promised_range():
     shares = []
     for seed in range(8):
@@ -222,7 +244,7 @@ def test_sample_carries_the_truth():
         ({"seed": 1, "family": "moon"}, "street"),
         ({"seed": 1, "size": (4, 4)}, "16 to 8192"),
         ({"seed": 1, "frames": 0}, "at least 1"),
-        ({"seed": 1, "baselines": ()}, "at least 1"),
+        ({"seed": 1, "baselines": ()}, "at least one"),
     ],
 )
 def test_bad_arguments_say_what_is_wrong(arguments, message):

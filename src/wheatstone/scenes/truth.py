@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 from wheatstone.errors import InputError
 from wheatstone.samples import Origin, StereoSample
 from wheatstone.scenes.draw import Rendered, RenderedView, at_frame, build_scene, develop, exposure_of
 from wheatstone.scenes.families import FAMILIES
+from wheatstone.scenes.world import Camera
 
 __all__ = ["DepthView", "SceneRender", "depth_view", "render_scene", "scene_sample", "view_name"]
 
@@ -40,9 +42,9 @@ class DepthView:
         family: name of the scene's family.
     """
 
-    image: np.ndarray
-    inverse_depth: np.ndarray
-    sky: np.ndarray
+    image: UInt8[np.ndarray, "H W 3"]
+    inverse_depth: Float32[np.ndarray, "H W"]
+    sky: Bool[np.ndarray, "H W"]
     family: str
 
 
@@ -73,24 +75,30 @@ class SceneRender:
         seed: the seed.
     """
 
-    images: np.ndarray
-    depth: np.ndarray
-    disparity: np.ndarray
-    sky: np.ndarray
-    moving: np.ndarray
-    instance: np.ndarray
-    visible: np.ndarray
-    flow: np.ndarray
-    flow_visible: np.ndarray
+    images: UInt8[np.ndarray, "F K H W 3"]
+    depth: Float32[np.ndarray, "F K H W"]
+    disparity: Float32[np.ndarray, "F K H W"]
+    sky: Bool[np.ndarray, "F K H W"]
+    moving: Bool[np.ndarray, "F K H W"]
+    instance: Int32[np.ndarray, "F K H W"]
+    visible: Bool[np.ndarray, "F V V H W"]
+    flow: Float32[np.ndarray, "F-1 H W 2"]
+    flow_visible: Bool[np.ndarray, "F-1 H W"]
     baselines: tuple[float, ...]
     baseline_m: float
-    intrinsics: np.ndarray
-    poses: np.ndarray
+    intrinsics: Float64[np.ndarray, "3 3"]
+    poses: Float64[np.ndarray, "F K 4 4"]
     family: str
     seed: int
 
-    def hole(self, view: int, reference: int = 0, frame: int = 0) -> np.ndarray:
-        """Bool `[H,W]` in the frame of `view`: its points that `reference` does not see (hidden or out of its frame)."""
+    def hole(self, view: int, reference: int = 0, frame: int = 0) -> Bool[np.ndarray, "H W"]:
+        """Tell, in the frame of `view`, which of its points `reference` does not see (hidden or out of its frame).
+
+        Raises:
+            InputError: rendered with `visibility=False`.
+        """
+        if self.visible.shape[1] == 0:
+            raise InputError("holes need visibility: render with visibility=True")
         return ~self.visible[frame, view, reference]
 
 
@@ -123,7 +131,8 @@ def render_scene(
     size: tuple[int, int] = (192, 320),
     baselines: tuple[float, ...] = (0.0, 1.0),
     family: str | None = None,
-    frames: int = 1,
+    frames: int | None = None,
+    poses: Float64[np.ndarray, "F 4 4"] | None = None,
     visibility: bool = True,
     antialias: bool = True,
 ) -> SceneRender:
@@ -135,69 +144,90 @@ def render_scene(
         baselines: positions k in units of the drawn baseline: 0 left, 1 right, -1, 0.5, 2, ... The 98th percentile of the
             disparity at k = 0 is drawn log-uniformly from 8..80 px at width 320 and scales with the width.
         family: one of `FAMILIES`; None draws by weight.
-        frames: how many frames; camera and some objects move between them.
+        frames: how many frames (1); camera and some objects move between them.
+        poses: a camera path of your own instead of the drawn one, a frame each: camera to reference camera (that of the
+            scene as drawn), axes right, down, forward, metres; the identity is the drawn view. Objects move as before.
         visibility: work out which pixels every other view sees.
         antialias: four samples where objects meet.
 
     Raises:
-        InputError: a negative seed, a size out of range, an unknown family, no baseline, no frame.
+        InputError: a negative seed, a size out of range, an unknown family, no baseline, no frame, poses that are none.
         MissingExtraError: numba is not installed.
     """
     _check(seed, size, family)
-    if frames < 1 or not baselines:
-        raise InputError(
-            f"`frames` and the number of `baselines` must be at least 1, got {frames} and {len(baselines)}"
-        )
+    count = _frame_count(frames, poses)
+    if not baselines:
+        raise InputError("`baselines` must name at least one position")
     scene, textures, baseline_m, picture = build_scene(seed, size, family)
-    still = np.array([group not in scene.motion for group in range(int(scene.group.max(initial=0)) + 1)])
+    drawn = RenderedView(scene, textures, scene.camera, size, antialias)
+    gain = exposure_of(drawn.radiance, picture)
     views: Rendered = []
-    gain = 0.0
-    for frame in range(frames):
+    for frame in range(count):
         now = at_frame(scene, frame)
-        if frame == 0 and 0.0 not in baselines:
-            reference = RenderedView(now, textures, now.camera, size, False)
-            gain = exposure_of(reference.radiance, picture)
+        camera = now.camera if poses is None else _posed(scene.camera, poses[frame])
+        fresh = frame > 0 or poses is not None
         views.append(
-            [RenderedView(now, textures, now.camera.moved_right(k * baseline_m), size, antialias) for k in baselines]
+            [
+                drawn
+                if k == 0 and not fresh
+                else RenderedView(now, textures, camera.moved_right(k * baseline_m), size, antialias)
+                for k in baselines
+            ]
         )
-        if frame == 0 and gain == 0.0:
-            gain = exposure_of(views[0][list(baselines).index(0.0)].radiance, picture)
-    return _collect(
-        views, scene, still, gain, picture, tuple(float(k) for k in baselines), baseline_m, visibility, seed
-    )
-
-
-def _collect(views, scene, still, gain, picture, baselines, baseline_m, visibility, seed) -> SceneRender:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    ids = np.stack([[view.ids for view in row] for row in views])
-    z = np.stack([[view.z for view in row] for row in views])
+    ids, z = (np.stack([[getattr(view, name) for view in row] for row in views]) for name in ("ids", "z"))
     sky = ids < 0
-    group = np.where(sky, -1, scene.group[ids])
-    count = len(baselines) if visibility else 0
-    visible = np.ones((len(views), count, count, *ids.shape[-2:]), bool)
-    for f in range(len(views)):
-        for i in range(count):
-            for j in range(count):
-                if i != j:
-                    visible[f, i, j] = views[f][i].seen_from(views[f][j])[0]
-    flow, flow_visible = _flow(views, ids.shape[-2:])
+    instance = np.where(sky, -1, scene.group[ids]).astype(np.int32)
+    flow, flow_visible = _flow(views, size)
     camera = scene.camera
-    intrinsics = np.array(
-        [[camera.focal_px, 0, camera.centre_px[0]], [0, camera.focal_px, camera.centre_px[1]], [0, 0, 1]]
-    )
-    poses = np.zeros((*ids.shape[:2], 4, 4))
-    for f, row in enumerate(views):
-        for k, view in enumerate(row):
-            poses[f, k, :3, :3] = view.camera.rotation.T
-            poses[f, k, :3, 3] = view.camera.position
-            poses[f, k, 3, 3] = 1
     return SceneRender(
         images=np.stack([[develop(view.radiance, gain, picture) for view in row] for row in views]),
         depth=np.where(sky, np.inf, z).astype(np.float32),
         disparity=np.where(sky, 0.0, camera.focal_px * baseline_m / z).astype(np.float32),
-        sky=sky, moving=~sky & ~still[group.clip(0)], instance=group.astype(np.int32),
-        visible=visible, flow=flow, flow_visible=flow_visible, baselines=baselines, baseline_m=baseline_m,
-        intrinsics=intrinsics, poses=poses, family=scene.family, seed=seed,
-    )  # fmt: skip
+        sky=sky,
+        moving=np.isin(instance, list(scene.motion)),
+        instance=instance,
+        visible=_visibility(views, size) if visibility else np.zeros((count, 0, 0, *size), bool),
+        flow=flow,
+        flow_visible=flow_visible,
+        baselines=tuple(float(k) for k in baselines),
+        baseline_m=float(baseline_m),
+        intrinsics=camera.intrinsics,
+        poses=np.stack([[view.camera.pose for view in row] for row in views]),
+        family=scene.family,
+        seed=seed,
+    )
+
+
+def _frame_count(frames: int | None, poses: np.ndarray | None) -> int:
+    """How many frames are asked for."""
+    if poses is None:
+        if frames is not None and frames < 1:
+            raise InputError(f"`frames` must be at least 1, got {frames}")
+        return frames or 1
+    if frames not in (None, len(poses)) or len(poses) == 0:
+        raise InputError(f"`poses` has {len(poses)} frames: leave `frames` away or give the same number, at least 1")
+    turns = poses[:, :3, :3]
+    if not np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(3), atol=1e-4) or (np.linalg.det(turns) < 0).any():
+        raise InputError("`poses` must be rigid: [R | t] with a rotation R, in metres")
+    return len(poses)
+
+
+def _posed(reference: Camera, pose: np.ndarray) -> Camera:
+    """The camera at `pose`, which maps its axes to those of the reference camera."""
+    position = np.asarray(reference.position) + reference.rotation.T @ pose[:3, 3]
+    rotation = (reference.rotation.T @ pose[:3, :3]).T
+    return Camera(tuple(position.tolist()), rotation, reference.focal_px, reference.centre_px)
+
+
+def _visibility(views: Rendered, size: tuple[int, int]) -> np.ndarray:
+    """For every frame and pair of views, which pixels of the first the second sees."""
+    visible = np.ones((len(views), len(views[0]), len(views[0]), *size), bool)
+    for f, row in enumerate(views):
+        for i, view in enumerate(row):
+            for j, other in enumerate(row):
+                if i != j:
+                    visible[f, i, j] = view.seen_from(other)[0]
+    return visible
 
 
 def _flow(views: Rendered, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -49,6 +49,20 @@ class Camera:
         position = np.asarray(self.position) + metres * self.rotation[0]
         return Camera(tuple(position), self.rotation, self.focal_px, self.centre_px)
 
+    @property
+    def intrinsics(self) -> np.ndarray:
+        """Camera matrix, float64 `[3,3]`."""
+        (x, y), f = self.centre_px, self.focal_px
+        return np.array([[f, 0, x], [0, f, y], [0, 0, 1]], float)
+
+    @property
+    def pose(self) -> np.ndarray:
+        """Camera (right, down, forward) to world, float64 `[4,4]`."""
+        pose = np.eye(4)
+        pose[:3, :3] = self.rotation.T
+        pose[:3, 3] = self.position
+        return pose
+
     def packed(self) -> np.ndarray:
         """The 16 numbers the kernels read."""
         tail = [self.focal_px, *self.centre_px, 0.0]
