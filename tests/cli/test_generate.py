@@ -1,6 +1,7 @@
 """`wheatstone generate` and `verify` as a user runs them, on files as they come."""
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def test_strict_and_going_on(generated, odd_photos, capsys):
         (["{photos}", "{out}", "--depth", "row-prior", "--input-rule", "native"], "no setting --input-rule"),
         (["{photos}", "{out}", "--synthesizer", "magic"], "unknown synthesizer 'magic'"),
         (["{photos}", "{out}", "--rule", "random"], "unknown disparity rule 'random'"),
-        (["{photos}", "{photos}/readme.md/out"], "cannot write"),
+        (["{photos}", "{photos}/readme.md/out"], "cannot be written"),
         (["{photos}", "{photos}"], "all photos lie in the output folder"),
         (["{photos}", "{out}", "--device", "abacus"], "cannot be used here"),
     ],
@@ -207,3 +208,19 @@ def test_again_takes_the_options_of_a_data_set(generated, odd_photos, tmp_path, 
         main(["generate", "--again", str(tmp_path), str(tmp_path / "three")])
     assert exit_.value.code == 2
     assert "no dataset.json" in capsys.readouterr().err
+
+
+def _small_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+
+def test_a_disk_that_refuses_more_is_a_bad_call_and_nothing_is_lost(odd_photos, tmp_path):
+    """A limit on file size: the system refuses to write just as a full disk does."""
+    done = _run("generate", odd_photos, tmp_path / "out", *PARTS, preexec_fn=_small_files)
+    assert done.returncode == 2
+    assert "cannot be written: File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", str(odd_photos), str(tmp_path / "out"), *PARTS])
+    assert exit_.value.code == 0
+    assert verify_dataset(tmp_path / "out").ok

@@ -40,7 +40,7 @@ def test_failure_keeps_the_old_file_and_leaves_nothing(tmp_path):
 
 
 def test_a_name_too_long_is_an_output_error(tmp_path):
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_bytes(tmp_path / ("a" * 300), b"x")
 
 
