@@ -63,6 +63,17 @@ def test_every_sample_has_its_row_of_pictures_that_decode(page):
         assert image["alt"]
 
 
+def test_the_captions_explain_the_colours(page):
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page)
+    disparity = next(caption for caption in captions if ">Disparity<" in caption)
+    assert "2\u00a0px" in disparity
+    assert "9\u00a0px" in disparity
+    holes = next(caption for caption in captions if ">Holes<" in caption)
+    assert re.findall(r"origin-(\d)", holes) == ["2", "3"]  # what occurs in the picture and nothing else
+    assert "disocclusion" in holes
+    assert "border" in holes
+
+
 def test_names_and_reasons_are_escaped(page):
     assert "<i>two" not in page
     assert "<b>&" not in page

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from wheatstone.datasets.layout import decode_unit, view_folder
-from wheatstone.samples import image_batch, to_uint8
-from wheatstone.viewing.colours import colour_map, colour_origins
+from wheatstone.samples import Origin, image_batch, to_uint8
+from wheatstone.viewing.colours import ORIGIN_COLOURS, colour_map, colour_origins
 from wheatstone.viewing.report.charts import pixels, short
 from wheatstone.viewing.report.gather import Store
 from wheatstone.viewing.stereo import anaglyph, converge, wiggle
@@ -32,6 +32,7 @@ class Cell:
         file: path of the full-size file inside the data set, if there is one.
         scale: labels of the two ends of the colour bar, if the picture has one.
         moving: whether it is animated.
+        origins: the origins of pixels that occur, if the picture is painted in their colours.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Cell:
     file: str | None = None
     scale: tuple[str, str] | None = None
     moving: bool = False
+    origins: tuple[Origin, ...] = ()
 
 
 class Pictures:
@@ -166,9 +168,10 @@ def _holes(of: Pictures) -> Cell | None:
         return None
     origin = of.store.decode(of.line, "origin")
     picture = thumbnail(colour_origins(of.store.decode(of.line, "right"), origin), of.width)
-    share = float((origin > 0).mean())
-    alt = f"Holes of the right view of {of.key} by origin, {share:.1%} of its pixels"
-    return _map("Holes", alt, picture, of.line["files"]["origin"])
+    found = tuple(code for code in ORIGIN_COLOURS if bool((origin == int(code)).any()))
+    alt = f"Holes of the right view of {of.key} by origin, {float((origin > 0).mean()):.1%} of its pixels"
+    data = encode_webp(picture, 80)
+    return Cell("Holes", alt, data, "image/webp", _size(picture), of.line["files"]["origin"], origins=found)
 
 
 CELLS: tuple[Callable[[Pictures], Cell | None], ...] = (
@@ -197,7 +200,7 @@ def _photo(name: str, alt: str, picture: np.ndarray, file: str) -> Cell:
     return Cell(name, alt, encode_webp(picture, 72), "image/webp", _size(picture), file)
 
 
-def _map(name: str, alt: str, picture: np.ndarray, file: str, scale: tuple[str, str] | None = None) -> Cell:
+def _map(name: str, alt: str, picture: np.ndarray, file: str, scale: tuple[str, str]) -> Cell:
     return Cell(name, alt, encode_webp(picture, 80), "image/webp", _size(picture), file, scale)
 
 

@@ -1,13 +1,23 @@
 """One sample as a row of pictures with its figures."""
 
 from wheatstone.errors import DatasetError
+from wheatstone.samples import Origin
 from wheatstone.viewing.report.charts import percent, pixels, short
 from wheatstone.viewing.report.gather import FIGURES, Chosen, Store
 from wheatstone.viewing.report.markup import Markup, element, relative_address
 from wheatstone.viewing.report.pictures import Cell, cells_of
 from wheatstone.viewing.thumbnails import data_uri
 
-__all__ = ["cell_figure", "sample_row"]
+__all__ = ["ORIGIN_WORDS", "cell_figure", "sample_row"]
+
+ORIGIN_WORDS = {
+    Origin.CRACK: ("crack", "a gap of a pixel or two where a surface was stretched"),
+    Origin.DISOCCLUSION: ("disocclusion", "background that only the right eye sees"),
+    Origin.BORDER: ("border", "beyond the right edge of the left view"),
+    Origin.CONTAMINATED_RIM: ("rim", "edge pixels that mix foreground and background"),
+    Origin.GENERATED: ("generated", "painted anew although a left pixel landed there"),
+}
+"""What each origin is called on the page, and what it means."""
 
 
 def sample_row(store: Store, chosen: Chosen, width: int = 256) -> Markup:
@@ -65,7 +75,16 @@ def cell_figure(cell: Cell, folder: str = "") -> Markup:
                 class_="scale",
             )
         )
+    if cell.origins:
+        caption.append(element("span", *(_origin(code) for code in cell.origins), class_="origins"))
     return element("figure", button, element("figcaption", *caption), class_="cell")
+
+
+def _origin(code: Origin) -> Markup:
+    """A swatch with its word, for the caption of the holes."""
+    word, meaning = ORIGIN_WORDS[code]
+    swatch = element("span", class_=f"swatch origin-{int(code)}", aria_hidden="true")
+    return element("span", swatch, f" {word}", title=meaning)
 
 
 def _figures(chosen: Chosen) -> list[Markup]:

@@ -9,24 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wheatstone.checkpoints import MODELS
-from wheatstone.samples import Origin
 from wheatstone.viewing.report.charts import histogram, percent, pixels, quantiles
 from wheatstone.viewing.report.gather import FIGURES, ReportData
 from wheatstone.viewing.report.markup import Markup, element, join
-from wheatstone.viewing.report.rows import sample_row
+from wheatstone.viewing.report.rows import ORIGIN_WORDS, sample_row
 
 __all__ = ["SECTIONS", "Section", "placeholder_notice", "placeholder_part", "title_of"]
 
 MOST_REJECTS = 200
 FEW_ROWS, WIDE_THUMBNAIL, NARROW_THUMBNAIL = 12, 400, 256  # a short page can afford sharper pictures
-
-_ORIGIN_WORDS = {
-    Origin.CRACK: ("crack", "a gap of a pixel or two where a surface was stretched"),
-    Origin.DISOCCLUSION: ("disocclusion", "background that only the right eye sees"),
-    Origin.BORDER: ("border", "beyond the right edge of the left view"),
-    Origin.CONTAMINATED_RIM: ("rim", "edge pixels that mix foreground and background"),
-    Origin.GENERATED: ("generated", "painted anew although a left pixel landed there"),
-}
 
 
 def title_of(data: ReportData) -> str:
@@ -123,7 +114,7 @@ def _guide() -> Markup:
             element("span", class_=f"swatch origin-{int(origin)}", aria_hidden="true"),
             element("span", element("strong", word), f" {meaning}"),
         )
-        for origin, (word, meaning) in _ORIGIN_WORDS.items()
+        for origin, (word, meaning) in ORIGIN_WORDS.items()
     ]
     items = [
         _meaning("Left, right", "The pair. Cross your eyes, or look through the page, to see depth without any help."),
