@@ -291,6 +291,32 @@ def test_photos_are_under_way_at_once(photos, tmp_path):
         _generate(photos, tmp_path / "two", workers=0)
 
 
+class Noting(TinyDepth):
+    """Notes on how many threads it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads = set()
+
+    def _predict(self, image):
+        self.threads.add(torch.get_num_threads())
+        return super()._predict(image)
+
+
+def test_networks_run_on_the_configured_number_of_threads(photos, tmp_path):
+    depth, before = Noting(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        _generate(photos, tmp_path / "one", generator=tiny_generator(depth=depth), workers=2)
+        assert depth.threads == {1}
+        assert torch.get_num_threads() == 3
+        depth.threads.clear()
+        _generate(photos, tmp_path / "two", generator=tiny_generator(depth=depth, threads=2), workers=2)
+        assert depth.threads == {2}
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_output_inside_the_input(photos):
     assert _generate(photos, photos / "out").samples == 6
     assert _generate(photos, photos / "out").written == 0
