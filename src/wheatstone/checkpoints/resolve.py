@@ -59,16 +59,19 @@ def resolve_weights(
             failures.append(str(error))
     if not places:
         failures = ["it has no public address"]
+    how = (
+        f"{name}=PATH on the command line, weights=PATH in Python" if name in MODELS else "its path instead of the name"
+    )
     raise CheckpointError(
-        f"no weights for {name!r}: {'; '.join(failures)}. Give a local folder or file "
-        f"({name}=PATH on the command line, weights=PATH in Python), or name a mirror in {mirror_variable(name)}"
+        f"no weights for {name!r}: {'; '.join(failures)}. Give a local folder or file ({how}), "
+        f"or name a mirror in {mirror_variable(name)}"
     )
 
 
 def _download(place: str, allow_patterns: Sequence[str] | None) -> Path:
     if not is_hub_id(place):
         raise CheckpointError(f"{place}: no such file or folder")
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     owner, model, *folder = place.split("/")
@@ -80,6 +83,8 @@ def _download(place: str, allow_patterns: Sequence[str] | None) -> Path:
         root = Path(snapshot_download(f"{owner}/{model}", allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if constants.HF_HUB_OFFLINE:
+            reason = "HF_HUB_OFFLINE forbids downloads"
         raise CheckpointError(f"{place}: not in the local cache and not to be had from the Hub ({reason})") from error
     found = root / inside if inside else root
     if not found.exists():
