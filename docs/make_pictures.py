@@ -14,7 +14,7 @@ from wheatstone.files import write_image
 from wheatstone.samples import to_uint8
 from wheatstone.viewing import anaglyph, colour_map, colour_origins, converge, thumbnail
 
-PHOTO, PANEL_WIDTH, GAP = "coffee.png", 400, 8
+PHOTO, PANEL_WIDTH, GAP = "astronaut.png", 360, 8
 
 
 def main() -> None:
