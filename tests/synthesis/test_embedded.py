@@ -29,7 +29,7 @@ def scene(height, width, near=6.0, seed=0):
     return left, disparity
 
 
-@pytest.mark.parametrize("size", [(1, 1), (8, 8), (37, 53), (90, 61), (240, 320)])
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (37, 53), (90, 161)])
 @pytest.mark.parametrize("baseline", [1.0, -1.0, 0.5])
 def test_known_pixels_are_the_warp_bit_by_bit_at_any_size(size, baseline):
     left, disparity = scene(*size)

@@ -5,6 +5,8 @@ view: it becomes a smear beside every object. So every pixel of a ramp takes the
 whose colour it has. Elsewhere the map is only interpolated, so that the texture of a surface does not become its shape.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +15,7 @@ from torch.nn import functional
 __all__ = ["refine_to_image"]
 
 _CHUNK = 1 << 14  # pixels worked on at a time, which bounds the memory
+_LARGEST = 1 << 20  # pixels of an image beyond which the map is refined on a smaller copy, which bounds the time
 
 
 def refine_to_image(
@@ -21,7 +24,7 @@ def refine_to_image(
     *,
     radius: int = 3,
     colour_sigma: float = 0.06,
-    ramp: float = 0.06,
+    ramp: float = 0.01,
 ) -> Float[Tensor, "1 1 H W"]:
     """Joint bilateral upsampling with the ramps left out (after Kopf et al. 2007).
 
@@ -34,19 +37,25 @@ def refine_to_image(
         image: its image, 0..1, not smaller than the map in either direction up to rounding.
         radius: half width of the window in pixels of the small map.
         colour_sigma: how unlike colours may be (0..1).
-        ramp: slope from which a pixel belongs to a ramp, as a share of the range of the map (5th to 95th percentile) a pixel.
+        ramp: how much steeper a pixel than its surroundings a ramp is, as a share of the range (5th to 95th percentile).
 
     Returns:
         The map at the size of the image; a constant map stays constant.
     """
     size = (image.shape[-2], image.shape[-1])
+    if size[0] * size[1] > _LARGEST:
+        scale = math.sqrt(_LARGEST / (size[0] * size[1]))
+        copy_size = (max(1, int(size[0] * scale)), max(1, int(size[1] * scale)))
+        copy = functional.interpolate(image, copy_size, mode="bilinear", antialias=True)
+        refined = refine_to_image(depth, copy, radius=radius, colour_sigma=colour_sigma, ramp=ramp)
+        return functional.interpolate(refined, size, mode="bilinear", align_corners=False)
     smooth = functional.interpolate(depth, size, mode="bilinear", align_corners=False)
     ordered = depth.flatten().sort().values
     span = ordered[round(0.95 * (len(ordered) - 1))] - ordered[round(0.05 * (len(ordered) - 1))]
     if not bool(span > 0):
         return smooth
     small = functional.interpolate(image, depth.shape[-2:], mode="bilinear", antialias=True)
-    slope = _slope(depth) / span
+    slope = _excess_slope(depth, radius) / span
     near_ramp = functional.max_pool2d(slope, 2 * radius - 1, 1, radius - 1) > ramp
     chosen = functional.interpolate(near_ramp.float(), size, mode="nearest")[0, 0].nonzero()
     flatness = 1 / (0.02 + slope)
@@ -58,12 +67,16 @@ def refine_to_image(
     return refined
 
 
-def _slope(depth: Tensor) -> Tensor:
-    """Largest difference to a direct neighbour, halved over two pixels (central differences)."""
+def _excess_slope(depth: Tensor, radius: int) -> Tensor:
+    """Slope a pixel, less the gentlest slope nearby: a tilted surface has none, however steep; a ramp between two has."""
     padded = functional.pad(depth, (1, 1, 1, 1), mode="replicate")
     across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]).abs() / 2
     down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]).abs() / 2
-    return torch.maximum(across, down)
+    slope = torch.maximum(across, down)
+    kept = (
+        functional.pad(slope[..., 1:-1, 1:-1], (1, 1, 1, 1), mode="replicate") if min(slope.shape[-2:]) > 2 else slope
+    )
+    return kept + functional.max_pool2d(-kept, 2 * radius + 3, 1, radius + 1)
 
 
 class _Window:
