@@ -127,6 +127,8 @@ def test_tables_show_every_part_and_item():
     assert report.parts == ["mine", "again", "row-prior", "constant"]
     for text in (report.text(), report.markdown()):
         assert all(word in text for word in (*report.parts, "first", "second", "AbsRel ↓"))
+    assert "s/image" in report.text()
+    assert "s/image" not in report.markdown()  # a page must not change because a machine was busy
 
 
 def test_wrong_kinds_are_refused():

@@ -53,7 +53,7 @@ class DepthProtocol:
         Column("rmse_log", "RMSE log", "low"),
         Column("edge_f", "edge F", "high", percent=True, digits=1),
         Column("edge_sharpness", "edge sharpness", "high", digits=2),
-        Column("seconds", "s/image", digits=3),
+        Column("seconds", "s/image", digits=3, repeatable=False),
     )
 
     far_limit: float = FAR_LIMIT
@@ -136,7 +136,7 @@ class SynthesisProtocol:
         Column("psnr", "PSNR", "high", digits=2),
         Column("ssim", "SSIM", "high"),
         Column("ssim_holes", "SSIM holes", "high"),
-        Column("seconds", "s/image", digits=3),
+        Column("seconds", "s/image", digits=3, repeatable=False),
     )
 
     min_density: float = 0.9

@@ -23,6 +23,7 @@ class Column:
         percent: show a share 0..1 as percent.
         digits: decimals.
         per_item: also in the table of items, not only in the table of means.
+        repeatable: the same in every run; times are not, so the tables for documentation leave them out.
     """
 
     figure: str
@@ -31,6 +32,7 @@ class Column:
     percent: bool = False
     digits: int = 3
     per_item: bool = False
+    repeatable: bool = True
 
     def show(self, value: float) -> str:
         """The value as the tables print it; `-` for NaN."""
@@ -112,11 +114,10 @@ class Report:
         return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
     def markdown(self) -> str:
-        """The same tables for a page of documentation or a model card."""
-        head = ["", *(f"{c.label}{_arrow(c)}" for c in self.columns)]
-        lines = _markdown_table(
-            head, [[p, *(c.show(self.mean(p, c.figure)) for c in self.columns)] for p in self.parts]
-        )
+        """The same tables for a page of documentation or a model card, without times: every run prints the same."""
+        columns = [column for column in self.columns if column.repeatable]
+        head = ["", *(f"{c.label}{_arrow(c)}" for c in columns)]
+        lines = _markdown_table(head, [[p, *(c.show(self.mean(p, c.figure)) for c in columns)] for p in self.parts])
         head, rows = self._item_cells()
         items = [f"Per item: {self._item_figures()}", "", *_markdown_table(head, rows), ""]
         return "\n".join([*lines, "", *items, *(f"- {remark}" for remark in self.remarks)]) + "\n"
