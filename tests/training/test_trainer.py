@@ -84,7 +84,7 @@ def test_workers_change_nothing(tmp_path):
 def test_two_processes_are_one_with_the_summed_batch(tmp_path):
     script = Path(__file__).with_name("two_processes.py")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29541"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     done = subprocess.run(
         [*command, str(script), str(tmp_path / "two")], env=environment, capture_output=True, text=True, check=False
     )
