@@ -10,9 +10,11 @@ import time
 import cv2
 import numpy as np
 import pytest
+import tyro
 from PIL import ExifTags, Image
 
 from wheatstone.cli import main
+from wheatstone.cli.generate import Options, arrange
 from wheatstone.datasets import load_dataset
 from wheatstone.datasets.verify import verify_dataset
 from wheatstone.samples import to_uint8
@@ -224,3 +226,20 @@ def test_a_disk_that_refuses_more_is_a_bad_call_and_nothing_is_lost(odd_photos, 
         main(["generate", str(odd_photos), str(tmp_path / "out"), *PARTS])
     assert exit_.value.code == 0
     assert verify_dataset(tmp_path / "out").ok
+
+
+@pytest.mark.parametrize(
+    ("typed", "arranged"),
+    [
+        (["in", "--seed", "1", "out"], ["--seed", "1", "in", "out"]),
+        (["in", "--strict", "out", "--max-side=9"], ["--strict", "--max-side=9", "in", "out"]),
+        (["a", "--no-official", "b", "--depth", "x=y", "out"], ["--no-official", "--depth", "x=y", "a", "b", "out"]),
+        (["--seed", "1", "--", "-odd.jpg", "out"], ["--seed", "1", "./-odd.jpg", "out"]),
+        (["in", "out", "-h"], ["-h", "in", "out"]),
+    ],
+)
+def test_options_may_stand_between_paths(typed, arranged):
+    assert arrange(typed) == arranged
+    if "-h" not in typed:
+        options = tyro.cli(Options, args=arranged)
+        assert options.paths[-1] == "out"

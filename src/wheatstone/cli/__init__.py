@@ -48,6 +48,8 @@ def _run(verb: str, arguments: list[str]) -> int:
     from wheatstone.errors import WheatstoneError
 
     module = import_module(f"wheatstone.cli.{VERBS[verb][0]}")
+    # a verb with any number of positional arguments lets options stand between them
+    arguments = getattr(module, "arrange", list)(arguments)
     options = tyro.cli(module.Options, prog=f"wheatstone {verb}", args=arguments, description=module.__doc__)
     try:
         return int(module.run(options) or EXIT_OK)

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 class Options:
     """Options of `wheatstone export`."""
 
-    dataset: Positional[str]
+    dataset: Annotated[Positional[str], tyro.conf.arg(metavar="DATASET")]
     """Folder of a data set, in our format or any other that is read (FORMAT=PATH)."""
     as_: Annotated[Literal["zerostereo", "kitti", "webdataset"], tyro.conf.arg(name="as")]
     """Layout: ZeroStereo's folders and list, KITTI 2015's folders, or WebDataset tar shards."""

@@ -75,6 +75,30 @@ SHOWN_REJECTS = 20
 _NOT_KEPT = ("workers", "paths", "strict", "device", "batch", "again")
 
 
+def arrange(arguments: list[str]) -> list[str]:
+    """Put options first and paths last, as the parser wants them: `PHOTOS --seed 1 OUT` means what it says."""
+    flags = {
+        f"--{'no-' * no}{f.name.replace('_', '-')}"
+        for f in fields(Options)
+        for no in (0, 1)
+        if f.type == "bool" or f.type is bool
+    }
+    options: list[str] = []
+    paths: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            paths += (f"./{path}" if path.startswith("-") else path for path in rest)
+        elif not argument.startswith("-") or argument == "-":
+            paths.append(argument)
+        else:
+            options.append(argument)
+            takes_value = argument.startswith("--") and "=" not in argument and argument.replace("_", "-") not in flags
+            if takes_value and argument != "--help" and (value := next(rest, None)) is not None:
+                options.append(value)
+    return [*options, *paths]
+
+
 def run(options: Options) -> int:
     """Generate; 0 done, 1 rejects under `--strict`."""
     from wheatstone.cli.console import progress_bar

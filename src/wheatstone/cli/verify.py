@@ -5,7 +5,9 @@ when a promise is broken.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+import tyro
 from tyro.conf import Positional
 
 
@@ -13,7 +15,7 @@ from tyro.conf import Positional
 class Options:
     """Options of `wheatstone verify`."""
 
-    dataset: Positional[str]
+    dataset: Annotated[Positional[str], tyro.conf.arg(metavar="DATASET")]
     """Folder of a data set in our format."""
     tolerance: int = 0
     """8-bit steps by which known pixels of the right view may differ from the warp."""
