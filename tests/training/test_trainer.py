@@ -127,7 +127,9 @@ def test_refusals_name_the_cause(tmp_path):
 
 def test_resuming_may_go_on_for_longer(tmp_path):
     run(tmp_path / "run", steps=2)
-    assert run(tmp_path / "run", steps=4, resume=True).step == 4
+    longer = run(tmp_path / "run", steps=4, resume=True)
+    assert longer.step == 4
+    assert run(tmp_path / "run", steps=4, resume=True) == longer  # finished already: nothing left to do
 
 
 def test_the_first_weights_depend_on_the_seed_alone_and_leave_the_global_generator_alone(tmp_path):

@@ -82,7 +82,7 @@ def run(options: Options) -> int:
             **changes,
         )
     for role, folder in result.parts.items():
-        print(f"{role}: {folder} after {result.step} steps, loss {result.losses['loss']:.4f}")
+        print(f"{role}: {folder} after {result.step} steps, loss {result.losses.get('loss', float('nan')):.4f}")
     if not result.tensorboard:
         print(f"curves: {options.out / 'log.jsonl'} (pip install 'wheatstone[train]' adds TensorBoard)")
     return 0

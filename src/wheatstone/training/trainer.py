@@ -8,11 +8,9 @@ over valid pixels is the same number, and has the same gradient, however the bat
 """
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +30,7 @@ from wheatstone.training.order import DataSource, Split, item_generators, micro_
 from wheatstone.training.recipe import Optimiser, Recipe, Schedule
 from wheatstone.training.run_folder import RunFolder
 from wheatstone.training.table import recipes
+from wheatstone.training.watch import curves, stop_signal
 
 __all__ = ["TrainingResult", "learning_rate_factor", "train"]
 
@@ -86,6 +85,7 @@ def train(
     folder = RunFolder(out)
     accelerator = Accelerator(mixed_precision=resolved.precision, cpu=device == "cpu")
     try:
+        Split(resolved.batch, accelerator.num_processes, resolved.accumulate)  # refuses before anything is written
         checkpoint = folder.last_checkpoint() if not accelerator.is_main_process else None
         if accelerator.is_main_process:
             checkpoint = folder.open(resolved, resume=resume)
@@ -182,6 +182,7 @@ class _Run:
         return {
             "step": self.step,
             "seconds": self.seconds,
+            "losses": self.losses,
             "networks": {role: network.state_dict() for role, network in self.trained.items()},
             "mean": self.mean.state if self.mean is not None else {},
             "optimiser": self.optimiser.state_dict(),
@@ -190,7 +191,7 @@ class _Run:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over a checkpoint."""
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.step, self.seconds, self.losses = state["step"], state["seconds"], dict(state.get("losses", {}))
         for role, network in self.trained.items():
             network.load_state_dict(state["networks"][role])
         if self.mean is not None:
@@ -204,13 +205,13 @@ class _Run:
     def to_the_end(self, source: DataSource, progress: ProgressCallback | None, workers: int) -> TrainingResult:
         """The loop."""
         recipe, split = self.recipe, Split(self.recipe.batch, self.accelerator.num_processes, self.recipe.accumulate)
-        rank = self.accelerator.process_index
+        rank, main = self.accelerator.process_index, self.accelerator.is_main_process
         stream = micro_batches(
             source, split, recipe.seed, rank=rank, steps=range(self.step, recipe.steps), workers=workers
         )
         clock = Clock(f"train {recipe.name}", recipe.steps, self.step)
         earlier, began = self.seconds, time.monotonic()
-        with _board(self) as board, _stop_signal() as stop:
+        with curves(self.folder.path, self.step) if main else nullcontext() as board, stop_signal() as stop:
             while self.step < recipe.steps:
                 self.one_step([next(stream) for _ in range(split.accumulate)])
                 self.seconds = earlier + time.monotonic() - began
@@ -366,47 +367,3 @@ class _Run:
             if fresh.network is not None:
                 fresh.network.load_state_dict(weights)
             self.folder.save_part(role, fresh.to(dtype=dtype), facts)
-
-
-class _Silent:
-    """Stands in for TensorBoard where it is not installed."""
-
-    def add_scalar(self, *_: Any) -> None:
-        """Do nothing."""
-
-
-@contextmanager
-def _board(run: _Run) -> Iterator[Any]:
-    """Curves for TensorBoard on the main process, None elsewhere."""
-    if not run.accelerator.is_main_process:
-        yield None
-        return
-    if find_spec("tensorboard") is None:
-        yield _Silent()
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    with SummaryWriter(str(run.folder.path / "tensorboard"), purge_step=run.step) as writer:
-        yield writer
-
-
-@contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into a flag that is read between steps; a second Ctrl-C stops at once."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def ask(_number: int, _frame: Any) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, ask) for number in signals}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
