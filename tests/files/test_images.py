@@ -199,6 +199,7 @@ def _truncated_deep_png():
     [
         (b"", "empty"),
         (b"hello, I am no photo", "not an image"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC or AVIF: convert"),
         (b"\xff\xd8\xff\xe0", "image"),
         (_truncated("JPEG"), "broken or truncated"),
         (_truncated("PNG"), "broken or truncated"),

@@ -34,6 +34,11 @@ def test_a_folder_is_searched_through(photos):
     assert found.refused == ()
 
 
+def test_phone_photos_that_cannot_be_read_are_not_passed_over(photos):
+    (photos / "in" / "IMG_1.HEIC").write_bytes(b"")
+    assert "IMG_1.HEIC" in _keys(find_photos(photos / "in"))
+
+
 def test_a_file(photos):
     assert _keys(find_photos(str(photos / "in" / "a.jpg"))) == ["a.jpg"]
 

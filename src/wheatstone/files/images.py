@@ -25,7 +25,12 @@ from wheatstone.samples import image_batch, to_uint8
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "Photo", "decode_photo", "read_image", "read_photo", "write_image"]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp")
+# What a search of a folder takes for a photo. Phones write HEIC, which Pillow does not read: such files are rejected with advice
+# rather than passed over in silence.
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp"),
+    *(".avif", ".heic", ".heif"),
+)
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs, 0.5 GB of 8-bit RGB
 _DIAGONAL_35MM = math.hypot(36, 24)
 _TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -82,7 +87,7 @@ def decode_photo(data: bytes, name: str | Path = "photo") -> Photo:
             array = _decode_deep(data, name) if deep else _flatten(picture)
     except UnidentifiedImageError as error:
         if data[:4] not in _TIFF_SIGNATURES:
-            raise FileFormatError(f"{name}: not an image file that can be read ({_first_bytes(data)})") from error
+            raise FileFormatError(f"{name}: not an image file that can be read ({_what_it_is(data)})") from error
         array, exif, deep, mode, kind = _decode_deep(data, name), Image.Exif(), None, "unknown", "TIFF"
         _check_size((array.shape[1], array.shape[0]), name)
     except Image.DecompressionBombError as error:
@@ -208,6 +213,7 @@ def _focal_px(exif: Image.Exif, array: np.ndarray) -> float | None:
     return value * math.hypot(array.shape[0], array.shape[1]) / _DIAGONAL_35MM
 
 
-def _first_bytes(data: bytes) -> str:
-    head = data[:8]
-    return f"it begins with {head!r}"
+def _what_it_is(data: bytes) -> str:
+    if data[4:8] == b"ftyp":
+        return "HEIC or AVIF: convert it to JPEG or PNG"
+    return f"it begins with {data[:8]!r}"
