@@ -9,7 +9,7 @@ from wheatstone.depth.embedded import EmbeddedDepth, EmbeddedDepthNet, working_s
 from wheatstone.depth.refinement import refine_to_image
 from wheatstone.errors import CheckpointError
 
-SMALL = {"widths": [8, 16, 16, 16, 32], "blocks": [1, 1, 1, 1, 1], "area": 8192}
+SMALL = {"widths": [8, 16, 16, 16, 32], "blocks": [1, 1, 1, 1, 1], "areas": [8192, 4096]}
 
 
 def make(**changes):

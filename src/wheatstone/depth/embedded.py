@@ -133,7 +133,8 @@ class EmbeddedDepth(DepthEstimator):
     Args:
         widths: channels of the network by level.
         blocks: residual blocks by level.
-        area: pixels the network sees; the aspect of the photo is kept.
+        areas: pixels the network sees, the aspect of the photo kept; the maps of several sizes are averaged, and the first,
+            largest, is the size of the mean.
         flip_average: also look at the mirrored photo and take the mean (free when a confidence is asked for).
     """
 
@@ -144,10 +145,15 @@ class EmbeddedDepth(DepthEstimator):
         self,
         widths: Sequence[int] = (24, 64, 96, 128, 160),
         blocks: Sequence[int] = (1, 2, 2, 2, 2),
-        area: int = 49152,
+        areas: Sequence[int] = (49152, 24576),
         flip_average: bool = True,
     ) -> None:
-        self.config = {"widths": list(widths), "blocks": list(blocks), "area": area, "flip_average": flip_average}
+        self.config = {
+            "widths": list(widths),
+            "blocks": list(blocks),
+            "areas": list(areas),
+            "flip_average": flip_average,
+        }
         self.network = EmbeddedDepthNet(tuple(widths), tuple(blocks)).eval()
 
     @torch.inference_mode()
@@ -160,22 +166,26 @@ class EmbeddedDepth(DepthEstimator):
 
     def _one(self, image: Tensor, confidence: bool) -> tuple[Tensor, Tensor | None]:
         size = (image.shape[-2], image.shape[-1])
-        seen = functional.interpolate(image, working_size(*size, self.config["area"]), mode="bilinear", antialias=True)
-        seen = seen.to(self.device, self.dtype)
-        mirrored = confidence or self.config["flip_average"]
-        maps, _ = self.network(torch.cat([seen, seen.flip(-1)]) if mirrored else seen)
-        maps = maps.float()
+        looks = [self._look(image, area, confidence or self.config["flip_average"]) for area in self.config["areas"]]
+        maps = looks[0]
+        for other in looks[1:]:
+            maps = maps + functional.interpolate(other, maps.shape[-2:], mode="bilinear", align_corners=False)
+        maps = maps / len(looks)
         agreement = None
-        depth = maps[:1]
-        if mirrored:
-            back = maps[1:].flip(-1)
-            if confidence:
-                agreement = flip_confidence(depth, back).to(image.device)
-                agreement = functional.interpolate(agreement, size, mode="bilinear", align_corners=False).clamp(0, 1)
-            if self.config["flip_average"]:
-                depth = (depth + back) / 2
-        depth = refine_to_image(depth.to(image.device), image)
-        return _positive(depth), agreement
+        if confidence:
+            agreement = flip_confidence(maps[:1], maps[1:])
+            agreement = functional.interpolate(agreement, size, mode="bilinear", align_corners=False).clamp(0, 1)
+        depth = maps.mean(0, keepdim=True) if self.config["flip_average"] else maps[:1]
+        return _positive(refine_to_image(depth, image)), agreement
+
+    def _look(self, image: Tensor, area: int, mirrored: bool) -> Tensor:
+        """Map of the photo and, with `mirrored`, that of its mirror image, flipped back: `[1 or 2,1,h,w]`."""
+        size = working_size(image.shape[-2], image.shape[-1], area)
+        seen = functional.interpolate(image, size, mode="bilinear", antialias=True)
+        seen = seen.to(self.device, self.dtype)
+        maps, _ = self.network(torch.cat([seen, seen.flip(-1)]) if mirrored else seen)
+        maps = maps.to(image.device, torch.float32)
+        return torch.cat([maps[:1], maps[1:].flip(-1)])
 
 
 def _positive(depth: Tensor) -> Tensor:
