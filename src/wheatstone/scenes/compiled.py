@@ -5,6 +5,8 @@ Rays are not normalised: a camera ray has unit length along the optical axis, he
 
 import inspect
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,14 +38,46 @@ Vector = tuple[float, float, float]
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "arcp", "nsz", "reassoc"}}
 
 
+_SOURCES = ("compiled", "lighting", "lookup", "primitives", "shading", "tracing")
+
+
+def _cache_folder() -> str:
+    """A folder for compiled code that belongs to exactly these sources.
+
+    numba looks at the file of a function only, not at the files of what is inlined into it: with one folder for all
+    versions, changing one file would leave old code in the functions of the others.
+    """
+    digest = sha256()
+    for name in _SOURCES:
+        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    base = Path(_numba.config.CACHE_DIR or Path(__file__).parent / "__pycache__")
+    return str(base / f"kernels-{digest.hexdigest()[:16]}")
+
+
+_CACHE_FOLDER = _cache_folder()
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Compile a function. Run-time type checkers wrap functions when tests are on: those are undone.
+
+    Where the cache folder cannot be made, numba falls back to the user's own.
+    """
+    before = _numba.config.CACHE_DIR
+    _numba.config.CACHE_DIR = _CACHE_FOLDER
+    try:
+        return _numba.njit(**options, **_OPTIONS)(inspect.unwrap(function))
+    finally:
+        _numba.config.CACHE_DIR = before
+
+
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile with numba, cached on disk. Run-time type checkers wrap functions when tests are on: those are undone."""
-    return _numba.njit(**_OPTIONS)(inspect.unwrap(function))
+    """Compile with numba, cached on disk."""
+    return _compiled(function)
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same for functions of inner loops: inlined, and without reference counts, so they must not make arrays."""
-    return _numba.njit(forceinline=True, _nrt=False, **_OPTIONS)(inspect.unwrap(function))
+    return _compiled(function, forceinline=True, _nrt=False)
 
 
 def loop(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,7 +85,7 @@ def loop(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Counting references to the arrays of `World` at every use costs ten times the work itself.
     """
-    return _numba.njit(_nrt=False, **_OPTIONS)(inspect.unwrap(function))
+    return _compiled(function, _nrt=False)
 
 
 class World(NamedTuple):

@@ -71,15 +71,20 @@ def gather_near(world: World, base: Shadows, centre: Vector, radius: float, out:
 
 
 @inlined
-def _blocked(world: World, shadows: Shadows, light: int, point: Vector, ray: Vector, low: float, high: float) -> bool:
-    """Whether a primitive of the list cuts the way to the light; the one that does moves to the front of the list."""
+def _blocked(
+    world: World, shadows: Shadows, light: int, own: int, point: Vector, ray: Vector, low: float, high: float
+) -> bool:
+    """Whether a primitive of the list cuts the way to the light; the one that does moves to the front of the list.
+
+    The surface's own primitive counts from `low` on, others at once: light must not leak where things touch.
+    """
     inverse = 1.0 / dot(ray, ray)
     lists = shadows.lists
     for m in range(shadows.counts[light]):
         i = lists[light, m]
         if misses_ball(world, i, point, ray, inverse):
             continue
-        if hit(world, i, point, ray, low, high, 0.0) < FAR:
+        if hit(world, i, point, ray, low if i == own else -1e-5, high, 0.0) < FAR:
             lists[light, m] = lists[light, 0]
             lists[light, 0] = i
             return True
@@ -102,11 +107,11 @@ def _to_light(world: World, k: int, point: Vector, jitter: int) -> tuple[Vector,
 
 @inlined
 def _direct(
-    world: World, j: int, point: Vector, normal: Vector, view: Vector, shadows: Shadows, jitter: int, out: np.ndarray
+    world: World, i: int, point: Vector, normal: Vector, view: Vector, shadows: Shadows, jitter: int, out: np.ndarray
 ) -> None:
-    """Add light arriving straight from the lamps to `out`: 3..5 diffuse, 6..8 highlights of material `j`."""
+    """Add light arriving straight from the lamps at a point of primitive `i` to `out`: 3..5 diffuse, 6..8 highlights."""
     m = world.material
-    start = along(point, normal, 1e-4)
+    j = world.mat[i]
     for k in range(world.lights.shape[0]):
         way, power, end = _to_light(world, k, point, jitter)
         norm = 1.0 / math.sqrt(dot(way, way))
@@ -115,8 +120,8 @@ def _direct(
             cosine = -cosine * m[j, 23]
         if cosine <= 0:
             continue
-        low = 3e-4 if world.lights[k, 0] > 0.5 else 2e-4 / norm
-        if _blocked(world, shadows, k, start, way, low, end):
+        low = 3e-4 * norm
+        if _blocked(world, shadows, k, i, point, way, low, end):
             continue
         for c in range(3):
             out[3 + c] += world.lights[k, 4 + c] * cosine * power
@@ -181,7 +186,7 @@ def shade_point(
     normal, u, v, face = surface_at(world, i, point, ray)
     cosine = -dot(normal, view)
     _albedo(world, j, u, v, face, t * norm * pixel, cosine, out)
-    _direct(world, j, point, normal, view, shadows, jitter, out)
+    _direct(world, i, point, normal, view, shadows, jitter, out)
     open_share = 1.0
     for step in range(2):
         h = env[23] * (0.25 if step == 0 else 1.0)

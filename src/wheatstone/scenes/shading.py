@@ -176,7 +176,8 @@ def _shade_tile(
                 if which < 0:
                     radiance = sky_colour(world, ray)
                 else:
-                    jitter = (_dither(row, col) + k * 5) & 15
+                    # Edge pixels are not smoothed: the same three places on the lamps for all of them, around the middle.
+                    jitter = (2, 8, 15)[k % 3] if is_edge else _dither(row, col)
                     out.faces[row, col] = shade_point(world, which, t, camera, ray, pixel, shadows, jitter, s)
                     radiance = combine(world, s)
                 if which >= 0 and not is_edge:
