@@ -148,7 +148,9 @@ class Preprocessor:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Preprocessor":
         """Rebuild from `config`, whose tuples JSON turned into lists."""
-        fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
+        }
         return cls(**fields)
 
     def prepare(self, image: Float[Tensor, "B 3 H W"], rule: InputRule) -> tuple[Float[Tensor, "B 3 h w"], Frame]:
