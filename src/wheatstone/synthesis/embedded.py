@@ -158,8 +158,8 @@ class EmbeddedFiller(HoleFiller):
     def __init__(
         self,
         widths: Sequence[int] = (32, 64, 96, 128),
-        window: int = 96,
-        margin: int = 32,
+        window: int = 128,
+        margin: int = 16,
         working_width: int = 800,
         decision: float = 1.0,
     ) -> None:
