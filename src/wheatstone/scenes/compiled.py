@@ -35,7 +35,7 @@ _numba = require("numba", "scenes", "Rendering scenes")
 
 FAR = 1e30
 Vector = tuple[float, float, float]
-_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "arcp", "nsz", "reassoc"}}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "arcp", "nsz", "reassoc"}}
 
 
 _SOURCES = ("compiled", "lighting", "lookup", "primitives", "shading", "tracing")
@@ -60,12 +60,15 @@ _CACHE_FOLDER = _cache_folder()
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """Compile a function. Run-time type checkers wrap functions when tests are on: those are undone.
 
-    Where the cache folder cannot be made, numba falls back to the user's own.
+    Where the cache folder cannot be made, numba falls back to the user's own; where neither can, every process compiles.
     """
+    plain = inspect.unwrap(function)
     before = _numba.config.CACHE_DIR
     _numba.config.CACHE_DIR = _CACHE_FOLDER
     try:
-        return _numba.njit(**options, **_OPTIONS)(inspect.unwrap(function))
+        return _numba.njit(cache=True, **options, **_OPTIONS)(plain)
+    except RuntimeError:  # numba's word for "no folder to write to"
+        return _numba.njit(**options, **_OPTIONS)(plain)
     finally:
         _numba.config.CACHE_DIR = before
 
