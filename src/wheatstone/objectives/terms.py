@@ -1,7 +1,7 @@
 """Shared terms: every loss is a sum and a count, so that masked means do not depend on how a batch is split."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,8 +49,3 @@ def pool_valid(
     mean = functional.avg_pool2d(values * mask, 2) / share.clamp(min=1e-6)
     kept = (share >= 0.5).to(values.dtype)
     return mean * kept, kept
-
-
-def as_mask(valid: Bool[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
-    """A bool mask as weights 0 and 1."""
-    return valid.float()

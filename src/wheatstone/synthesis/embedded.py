@@ -20,7 +20,7 @@ from wheatstone.geometry import HoleEnds
 from wheatstone.synthesis.composition import HoleFiller, WarpedView
 from wheatstone.synthesis.rows import fill_rows
 
-__all__ = ["EmbeddedFiller", "EmbeddedFillerNet", "FillCandidates", "fill_candidates", "load"]
+__all__ = ["EmbeddedFiller", "EmbeddedFillerNet", "FillCandidates", "compose", "fill_candidates", "load"]
 
 _WEIGHTS = Path(__file__).parent.parent / "weights" / "embedded-filler"
 _COPIES = 4
