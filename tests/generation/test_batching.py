@@ -3,6 +3,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from wheatstone.generation.batching import Batcher, WeightedGate
 
@@ -22,6 +23,14 @@ def test_every_item_gets_its_own_result_and_groups_never_mix():
     assert sorted(n for call in calls for n in call) == list(range(60))
     assert all(len(call) <= 4 and len({n % 2 for n in call}) == 1 for call in calls)
     assert max(map(len, calls)) > 1  # with twelve waiting, some calls must have had company
+
+
+def test_items_without_a_truth_value_can_share_calls():
+    # tensors: comparing two of them gives a tensor, so requests must be told apart by identity
+    batcher = Batcher(lambda items: [float(item.sum()) for item in items], 4)
+    with ThreadPoolExecutor(8) as pool:
+        sums = list(pool.map(lambda n: batcher(torch.full((3, 2), float(n))), range(40)))
+    assert sums == [6.0 * n for n in range(40)]
 
 
 def test_size_one_always_runs_alone():

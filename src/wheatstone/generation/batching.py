@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass
+@dataclass(eq=False)  # a request is itself: its item may be a tensor, which has no yes-or-no equality
 class _Request(Generic[Item, Result]):
     group: Hashable
     item: Item
