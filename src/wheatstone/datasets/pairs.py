@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wheatstone.datasets.base import StereoDataset
 from wheatstone.errors import DatasetError, FileFormatError
-from wheatstone.files import read_image, read_pfm
+from wheatstone.files import read_bytes, read_image, read_pfm
 from wheatstone.samples import StereoSample
 
 __all__ = ["Coded", "PairFiles", "PairFolder", "Pfm", "find_pairs", "read_codes", "require_folder"]
@@ -148,10 +148,7 @@ def read_codes(path: Path) -> np.ndarray:
     Raises:
         FileFormatError: missing, broken, or a colour picture.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
+    data = read_bytes(path)
     codes = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if codes is None:
         raise FileFormatError(f"{path}: not a readable PNG or PGM file")

@@ -6,6 +6,7 @@ from wheatstone.files.images import MAX_PIXELS, Photo, decode_photo, read_image,
 from wheatstone.files.inverse_depth import read_inverse_depth, write_inverse_depth
 from wheatstone.files.pfm import read_pfm, write_pfm
 from wheatstone.files.png import decode_png, encode_png, png_text
+from wheatstone.files.reading import read_bytes
 
 __all__ = [
     "MAX_PIXELS",
@@ -15,6 +16,7 @@ __all__ = [
     "decode_png",
     "encode_png",
     "png_text",
+    "read_bytes",
     "read_disparity",
     "read_image",
     "read_inverse_depth",

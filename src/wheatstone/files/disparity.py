@@ -11,6 +11,7 @@ from wheatstone.errors import FileFormatError, InputError, ShapeError
 from wheatstone.files.atomic import atomic_path, output_errors, write_bytes
 from wheatstone.files.pfm import read_pfm, write_pfm
 from wheatstone.files.png import decode_png, encode_png, png_header, png_text
+from wheatstone.files.reading import read_bytes
 
 __all__ = [
     "SCALES",
@@ -48,7 +49,7 @@ def read_disparity(
         raise InputError(f"`scale` must be positive, got {scale}")
     suffix = path.suffix.lower()
     if suffix == ".png":
-        values, valid = decode_disparity_png(_read(path), scale, path)
+        values, valid = decode_disparity_png(read_bytes(path), scale, path)
     elif suffix in (".pfm", ".npy"):
         if scale is not None:
             raise InputError(f"{path}: a {suffix} file holds disparity in pixels, so `scale` does not apply")
@@ -155,13 +156,6 @@ def _scale_for(largest_px: float) -> int:
         if largest_px * scale <= _LARGEST_CODE - 1:
             return scale
     raise InputError(f"disparity up to {largest_px:.1f} px does not fit into a 16-bit PNG; write .pfm or .npy")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def _read_npy(path: Path) -> np.ndarray:

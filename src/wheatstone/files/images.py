@@ -21,6 +21,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from wheatstone.errors import FileFormatError, InputError
 from wheatstone.files.atomic import write_bytes
 from wheatstone.files.png import PNG_SIGNATURE, encode_png, png_header
+from wheatstone.files.reading import read_bytes
 from wheatstone.samples import image_batch, to_uint8
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "Photo", "decode_photo", "read_image", "read_photo", "write_image"]
@@ -65,12 +66,7 @@ def read_photo(path: str | Path) -> Photo:
     Raises:
         FileFormatError: missing, empty, truncated, no image, a single row or column, or more than `MAX_PIXELS`.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return decode_photo(data, path)
+    return decode_photo(read_bytes(path), path)
 
 
 def decode_photo(data: bytes, name: str | Path = "photo") -> Photo:

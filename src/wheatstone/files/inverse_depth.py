@@ -10,6 +10,7 @@ from torch import Tensor
 from wheatstone.errors import FileFormatError, ShapeError
 from wheatstone.files.atomic import write_bytes
 from wheatstone.files.png import decode_png, encode_png, png_text
+from wheatstone.files.reading import read_bytes
 
 __all__ = ["OFFSET_KEYWORD", "STEP_KEYWORD", "read_inverse_depth", "write_inverse_depth"]
 
@@ -53,11 +54,7 @@ def read_inverse_depth(path: str | Path) -> tuple[Float[Tensor, "1 1 H W"], Bool
     Raises:
         FileFormatError: missing, broken, or a PNG without offset and step.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
+    data = read_bytes(path)
     text = png_text(data, path)
     codes = decode_png(data, path)
     if codes.ndim != 2 or OFFSET_KEYWORD not in text or STEP_KEYWORD not in text:

@@ -11,6 +11,7 @@ import numpy as np
 
 from wheatstone.errors import FileFormatError, ShapeError
 from wheatstone.files.atomic import write_bytes
+from wheatstone.files.reading import read_bytes
 
 __all__ = ["read_pfm", "write_pfm"]
 
@@ -24,11 +25,7 @@ def read_pfm(path: str | Path) -> np.ndarray:
     Raises:
         FileFormatError: missing, not a PFM, truncated, or longer than its header says.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error
+    data = read_bytes(path)
     match = _HEADER.match(data[:256])
     if match is None:
         raise FileFormatError(f"{path}: not a PFM file (no 'Pf' or 'PF' header)")

@@ -22,8 +22,8 @@ from wheatstone.datasets import layout
 from wheatstone.depth import load_depth
 from wheatstone.depth.base import DepthEstimator
 from wheatstone.disparity import AdaptiveDisparity
-from wheatstone.errors import FileFormatError, InputError
-from wheatstone.files import Photo, decode_photo
+from wheatstone.errors import InputError
+from wheatstone.files import Photo, decode_photo, read_bytes
 from wheatstone.generation.batching import Batcher
 from wheatstone.geometry import ForwardWarper, clean_disparity
 from wheatstone.samples import Depth, StereoSample, View, image_batch, to_uint8
@@ -250,7 +250,7 @@ def load_photo(photo: Any, key: str) -> Photo:
     if isinstance(photo, Photo):
         return photo
     if isinstance(photo, (str, Path)):
-        return decode_photo(_read(Path(photo)), key)
+        return decode_photo(read_bytes(photo), key)
     batch = image_batch(photo, "photo")
     if batch.shape[0] != 1:
         raise InputError(f"one photo at a time, got a batch of {batch.shape[0]}")
@@ -297,10 +297,3 @@ def _licence(part: Part) -> str | None:
     names = (part.source, part.name, f"{part.name}-depth", f"{part.name}-filler")
     entry = next((entry for name in names if (entry := model_entry(name))), None)
     return entry.licence if entry else None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -25,7 +25,7 @@ from wheatstone.errors import (
     OutputError,
     WheatstoneError,
 )
-from wheatstone.files import decode_photo
+from wheatstone.files import decode_photo, read_bytes
 from wheatstone.generation.batching import WeightedGate
 from wheatstone.generation.discovery import PhotoFile, Photos, find_photos
 from wheatstone.generation.generator import StereoGenerator, torch_threads
@@ -234,7 +234,7 @@ class _Run:
         reason = kind = digest = None
         try:
             started = time.perf_counter()
-            data = _read(photo)
+            data = read_bytes(photo.path, photo.key)
             digest = sha256(data).hexdigest()
             if not self._rejected_before(photo.key, digest):
                 decoded = decode_photo(data, photo.key)
@@ -300,10 +300,3 @@ def _pixels_in_memory() -> int:
 
 class _Stopped(BaseException):
     """Unwinds a worker after an interrupt; nothing must catch it on the way."""
-
-
-def _read(photo: PhotoFile) -> bytes:
-    try:
-        return photo.path.read_bytes()
-    except OSError as error:
-        raise FileFormatError(f"{photo.key}: cannot be read: {error.strerror or error}") from error
