@@ -40,7 +40,7 @@ def build_sample(key: str, seed: int, *, size: tuple[int, int] = (48, 64), large
         visible=warp.visible[0],
         hole=warp.hole[0],
         origin=origin[0],
-        provenance={"source_sha256": "00", "synthetic_views": ["right"], "disparity_max_px": 40.0},
+        provenance={"source_sha256": "00", "synthetic_views": ["right"], "disparity_max_px": 40.0, "focal_px": 712.0},
     )
 
 

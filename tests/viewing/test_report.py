@@ -63,6 +63,10 @@ def test_every_sample_has_its_row_of_pictures_that_decode(page):
         assert image["alt"]
 
 
+def test_every_row_says_the_focal_length_where_the_photo_told_it(page):
+    assert page.count("<dt>focal length</dt><dd>712\u00a0px</dd>") == 3
+
+
 def test_the_captions_explain_the_colours(page):
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", page)
     disparity = next(caption for caption in captions if ">Disparity<" in caption)

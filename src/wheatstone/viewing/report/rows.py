@@ -95,6 +95,6 @@ def _figures(chosen: Chosen) -> list[Markup]:
         label = figure.label if figure else name.replace("_", " ")
         unit = figure.unit if figure else ("%" if name.endswith("_share") else "px" if name.endswith("_px") else "")
         pairs.append((label, {"%": percent, "px": pixels}.get(unit, short)(value)))
-    if focal := line.get("provenance", {}).get("focal_px"):
+    if focal := line.get("focal_px"):
         pairs.append(("focal length", pixels(float(focal))))
     return [element("div", element("dt", label), element("dd", value)) for label, value in pairs]
