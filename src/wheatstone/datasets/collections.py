@@ -20,13 +20,17 @@ from wheatstone.samples import StereoSample
 
 __all__ = ["load_rgbd_mini", "load_stereo_mini", "load_stereo_mini_dense"]
 
-_NYU = (518.8579, 519.46961, 325.58245, 253.73617)
 _TUM = (520.9, 521.0, 325.1, 249.7)
 # key -> image, depth, kind, intrinsics
 _FRAMES = {
-    "nyuv2/00000": ("rgbd/nyuv2/rgb_00000.jpg", "rgbd/nyuv2/sync_depth_00000.png", "nyuv2", _NYU),
-    "nyuv2/00050": ("rgbd/nyuv2/rgb_00050.jpg", "rgbd/nyuv2/sync_depth_00050.png", "nyuv2", _NYU),
-    "nyuv2/unidepth": ("rgbd/nyuv2/rgb_unidepth.png", "rgbd/nyuv2/sync_depth_unidepth.png", "nyuv2", _NYU),
+    "nyuv2/00000": ("rgbd/nyuv2/rgb_00000.jpg", "rgbd/nyuv2/sync_depth_00000.png", "nyuv2", rgbd.NYU_INTRINSICS),
+    "nyuv2/00050": ("rgbd/nyuv2/rgb_00050.jpg", "rgbd/nyuv2/sync_depth_00050.png", "nyuv2", rgbd.NYU_INTRINSICS),
+    "nyuv2/unidepth": (
+        "rgbd/nyuv2/rgb_unidepth.png",
+        "rgbd/nyuv2/sync_depth_unidepth.png",
+        "nyuv2",
+        rgbd.NYU_INTRINSICS,
+    ),
     "kitti/0000000005": (
         "rgbd/kitti_depth/rgb/0000000005.png",
         "rgbd/kitti_depth/depth/0000000005.png",
@@ -43,13 +47,13 @@ _FRAMES = {
         "video/7scenes_seq/frame-000000.color.jpg",
         "video/7scenes_seq/frame-000000.depth.png",
         "7scenes",
-        (585.0, 585.0, 320.0, 240.0),
+        rgbd.SEVEN_SCENES_INTRINSICS,
     ),
     "7scenes/000040": (
         "video/7scenes_seq/frame-000040.color.jpg",
         "video/7scenes_seq/frame-000040.depth.png",
         "7scenes",
-        (585.0, 585.0, 320.0, 240.0),
+        rgbd.SEVEN_SCENES_INTRINSICS,
     ),
     "tum/1": ("rgbd/tum/1.png", "rgbd/tum/1_depth.png", "tum", _TUM),
     "sunrgbd/SUN": ("rgbd/sunrgbd/SUN_color.jpg", "rgbd/sunrgbd/SUN_depth.png", "sunrgbd", None),

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from wheatstone.errors import DatasetError, InputError
-from wheatstone.files.disparity import SCALES
+from wheatstone.files.disparity import disparity_scale, quantise_disparity
 
 __all__ = [
     "CONVENTIONS",
@@ -119,30 +119,6 @@ def mask_extra(name: str) -> str:
 def product_path(folder: str, key: str) -> str:
     """Relative path of one product of a sample."""
     return f"{folder}/{key}.png"
-
-
-def disparity_scale(max_px: float | int) -> int:
-    """Codes per pixel: the largest of 256, 64 and 16 with `max_px * scale <= 65534`.
-
-    Raises:
-        InputError: not even 16 holds it (disparity above 4095 px).
-    """
-    for scale in SCALES:
-        if max_px * scale <= 65534:
-            return scale
-    raise InputError(f"disparity up to {max_px:.0f} px does not fit into 16 bits; use a smaller width or rule")
-
-
-def quantise_disparity(disparity: np.ndarray, valid: np.ndarray, scale: int) -> np.ndarray:
-    """Codes max(1, round(d x scale)) as uint16, 0 where not valid.
-
-    Raises:
-        InputError: negative or not finite where valid, or above 65535 codes.
-    """
-    scaled = np.where(valid, disparity, 0).astype(np.float64) * scale
-    if not np.isfinite(scaled).all() or scaled.min(initial=0) < 0 or np.rint(scaled.max(initial=0)) > 65535:
-        raise InputError("disparity to be stored must be finite, >= 0 and fit into 16 bits")
-    return np.where(valid, np.maximum(1, np.rint(scaled)), 0).astype(np.uint16)
 
 
 def encode_unit(values: np.ndarray) -> np.ndarray:

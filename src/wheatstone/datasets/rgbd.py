@@ -21,6 +21,8 @@ from wheatstone.samples import StereoSample
 __all__ = [
     "DECODERS",
     "LICENCES",
+    "NYU_INTRINSICS",
+    "SEVEN_SCENES_INTRINSICS",
     "DepthFiles",
     "DepthFolder",
     "load_7scenes",
@@ -38,8 +40,8 @@ LICENCES = {
     "sunrgbd": "SUN RGB-D: research use, cite Song et al. 2015; no formal licence",
 }
 
-_NYU_INTRINSICS = (518.8579, 519.46961, 325.58245, 253.73617)
-_SEVEN_INTRINSICS = (585.0, 585.0, 320.0, 240.0)
+NYU_INTRINSICS = (518.8579, 519.46961, 325.58245, 253.73617)
+SEVEN_SCENES_INTRINSICS = (585.0, 585.0, 320.0, 240.0)
 _EIGEN_ROWS, _EIGEN_COLUMNS = slice(45, 471), slice(41, 601)
 
 
@@ -153,7 +155,7 @@ def load_nyuv2(path: Path, eigen_crop: bool = True) -> DepthFolder:
         number = depth.stem.removeprefix("sync_depth_")
         image = _either(depth.parent / f"rgb_{number}", (".jpg", ".png"), "NYU Depth v2", layout)
         key = (depth.parent.relative_to(path) / number).as_posix()
-        frames.append(DepthFiles(key, image, depth, "nyuv2", _NYU_INTRINSICS, crop))
+        frames.append(DepthFiles(key, image, depth, "nyuv2", NYU_INTRINSICS, crop))
     return DepthFolder("nyuv2", _some(frames, path, "NYU Depth v2", layout))
 
 
@@ -194,7 +196,7 @@ def load_7scenes(path: Path, step: int = 1) -> DepthFolder:
         stem = depth.name.removesuffix(".depth.png")
         image = _either(depth.parent / f"{stem}.color", (".png", ".jpg"), "7-Scenes", layout)
         key = (depth.parent.relative_to(path) / stem).as_posix()
-        frames.append(DepthFiles(key, image, depth, "7scenes", _SEVEN_INTRINSICS))
+        frames.append(DepthFiles(key, image, depth, "7scenes", SEVEN_SCENES_INTRINSICS))
     return DepthFolder("7scenes", _some(frames, path, "7-Scenes", layout))
 
 

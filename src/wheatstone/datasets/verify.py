@@ -19,7 +19,7 @@ from wheatstone.datasets.own import OwnDataset
 from wheatstone.datasets.quality import quality_figures
 from wheatstone.errors import DatasetError, FileFormatError, InputError
 from wheatstone.files.atomic import TEMPORARY_PREFIX
-from wheatstone.files.disparity import SCALE_KEYWORD
+from wheatstone.files.disparity import SCALE_KEYWORD, SCALES
 from wheatstone.files.png import decode_png, png_text
 from wheatstone.geometry import ForwardWarper
 from wheatstone.progress import Clock, ProgressCallback
@@ -217,8 +217,8 @@ def _check_line(line: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(key, "file", f"the view {name!r} has no file")
         if not isinstance(entry, dict) or not {"nominal", "measured", "synthetic"} <= set(entry):
             yield Problem(key, "manifest", f"the baseline of {name!r} is {entry!r}")
-    if "disparity" in line["files"] and line["disparity_scale"] not in (256, 64, 16):
-        yield Problem(key, "scale", f"disparity_scale is {line['disparity_scale']!r}, not 256, 64 or 16")
+    if "disparity" in line["files"] and line["disparity_scale"] not in SCALES:
+        yield Problem(key, "scale", f"disparity_scale is {line['disparity_scale']!r}, not one of {SCALES}")
 
 
 def _check_file(

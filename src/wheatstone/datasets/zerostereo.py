@@ -105,7 +105,11 @@ class ZeroStereoDataset(StereoDataset):
 
 def _from_list(path: Path, root: Path) -> list[Entry]:
     entries = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: the list cannot be read: {error}") from error
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         names = line.split()

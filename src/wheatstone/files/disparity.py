@@ -17,7 +17,9 @@ __all__ = [
     "SCALES",
     "SCALE_KEYWORD",
     "decode_disparity_png",
+    "disparity_scale",
     "encode_disparity_png",
+    "quantise_disparity",
     "read_disparity",
     "write_disparity",
 ]
@@ -92,7 +94,7 @@ def write_disparity(
     suffix = path.suffix.lower()
     if suffix == ".png":
         largest = float(values[usable].max(initial=0.0))
-        chosen = scale if scale is not None else _scale_for(largest)
+        chosen = scale if scale is not None else disparity_scale(largest)
         write_bytes(path, encode_disparity_png(values, usable, chosen))
     elif suffix == ".pfm":
         write_pfm(path, np.where(usable, values, np.inf).astype(np.float32))
@@ -101,6 +103,37 @@ def write_disparity(
             np.save(temporary, np.where(usable, values, np.nan).astype(np.float32))
     else:
         raise InputError(f"{path}: no disparity format goes by {suffix or 'no suffix'!r}; use .pfm, .png or .npy")
+
+
+def disparity_scale(max_px: float | int) -> int:
+    """Codes per pixel: the largest of 256, 64 and 16 with `max_px * scale <= 65534`.
+
+    Raises:
+        InputError: not even 16 holds it (disparity above 4095 px).
+    """
+    for scale in SCALES:
+        if max_px * scale <= _LARGEST_CODE - 1:
+            return scale
+    raise InputError(
+        f"disparity up to {max_px:.0f} px does not fit into 16 bits; use a smaller width or rule, or write .pfm or .npy"
+    )
+
+
+def quantise_disparity(disparity: np.ndarray, valid: np.ndarray, scale: float | int) -> np.ndarray:
+    """Codes max(1, round(d x scale)) as uint16, 0 where not valid.
+
+    Raises:
+        InputError: negative or not finite where valid, or above 65535 codes.
+    """
+    scaled = np.where(valid, disparity, 0).astype(np.float64) * scale
+    if not np.isfinite(scaled).all() or scaled.min(initial=0) < 0:
+        raise InputError("a 16-bit PNG holds no negative or infinite disparity; write .pfm or .npy")
+    if np.rint(scaled.max(initial=0)) > _LARGEST_CODE:
+        raise InputError(
+            f"disparity up to {scaled.max() / scale:.1f} px does not fit into 16 bits at scale {scale:g}; "
+            "use a smaller scale"
+        )
+    return np.where(valid, np.maximum(1, np.rint(scaled)), 0).astype(np.uint16)
 
 
 def encode_disparity_png(values: np.ndarray, valid: np.ndarray, scale: float | int) -> bytes:
@@ -112,18 +145,9 @@ def encode_disparity_png(values: np.ndarray, valid: np.ndarray, scale: float | i
         scale: codes per pixel.
 
     Raises:
-        InputError: negative values, or values that do not fit into 16 bits.
+        InputError: see `quantise_disparity`.
     """
-    used = values[valid]
-    if used.size and used.min() < 0:
-        raise InputError(f"a 16-bit PNG holds no negative disparity (least value {used.min():.3f}); write .pfm or .npy")
-    if used.size and round(float(used.max()) * scale) > _LARGEST_CODE:
-        raise InputError(
-            f"disparity up to {used.max():.1f} px does not fit into 16 bits at scale {scale:g}; use a smaller scale"
-        )
-    scaled = np.where(valid, values, 0).astype(np.float64) * scale
-    codes = np.where(valid, np.maximum(1, np.rint(scaled)), 0).astype(np.uint16)
-    return encode_png(codes, {SCALE_KEYWORD: f"{scale:g}"})
+    return encode_png(quantise_disparity(values, valid, scale), {SCALE_KEYWORD: f"{scale:g}"})
 
 
 def decode_disparity_png(
@@ -149,13 +173,6 @@ def decode_disparity_png(
     codes = decode_png(data, name)
     valid = codes > 0
     return (codes / np.float64(own if own is not None else scale)).astype(np.float32), valid
-
-
-def _scale_for(largest_px: float) -> int:
-    for scale in SCALES:
-        if largest_px * scale <= _LARGEST_CODE - 1:
-            return scale
-    raise InputError(f"disparity up to {largest_px:.1f} px does not fit into a 16-bit PNG; write .pfm or .npy")
 
 
 def _read_npy(path: Path) -> np.ndarray:
