@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
+import threading
 from pathlib import Path
 
 import cv2
@@ -85,8 +85,11 @@ RUN = """
     from wheatstone.generation import generate
 
     class Slow(TinyDepth):
+        calls = 0
+
         def __call__(self, image, **options):
-            time.sleep(0.15)
+            Slow.calls += 1
+            time.sleep(0.1 if Slow.calls <= 3 else 1.0)  # time enough to be killed after the third, on any machine
             return super().__call__(image, **options)
 
     generate(sys.argv[1], sys.argv[2], tiny_generator(depth=Slow()), workers=2, report_samples=0,
@@ -108,7 +111,7 @@ def test_killed_and_run_again_gives_the_same_bytes(tmp_path, how):
         if int(line) >= 3:
             break
     run.send_signal(how)
-    run.wait(timeout=20)
+    run.wait(timeout=60)
     run.stdout.close()
     assert run.returncode != 0
     done = load_dataset(out).keys
@@ -270,24 +273,20 @@ def test_a_defect_is_not_hidden(photos, tmp_path, workers):
 
 
 class Waiting(TinyDepth):
-    """Notes how many photos are under way at once."""
+    """Goes on only when three photos are under way at once."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.now, self.most = 0, 0
+        self.together = threading.Barrier(3, timeout=60)
 
     def __call__(self, image, **options):
-        self.now += 1
-        self.most = max(self.most, self.now)
-        time.sleep(0.05)
-        self.now -= 1
+        self.together.wait()
         return super().__call__(image, **options)
 
 
 def test_photos_are_under_way_at_once(photos, tmp_path):
-    depth = Waiting()
-    _generate(photos, tmp_path / "out", generator=tiny_generator(depth=depth), workers=3)
-    assert depth.most == 3
+    summary = _generate(photos, tmp_path / "out", generator=tiny_generator(depth=Waiting()), workers=3)
+    assert summary.written == 6
     with pytest.raises(InputError, match="workers"):
         _generate(photos, tmp_path / "two", workers=0)
 

@@ -69,7 +69,8 @@ class Batcher(Generic[Item, Result]):
                 for request in requests:  # one bad item must not take its company with it
                     self._serve([request])
                 return
-            requests[0].error, requests[0].done = error, True
+            for request in requests:
+                request.error, request.done = error, True
             return
         for request, result in zip(requests, results, strict=True):
             request.result, request.done = result, True
