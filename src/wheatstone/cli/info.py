@@ -194,7 +194,7 @@ def _print(found: dict[str, Any]) -> None:
 
     models = Table(title="\nModels", title_justify="left", box=None)
     for heading in ("name", "for", "licence", "commercial", "size", "where"):
-        models.add_column(heading, overflow="fold")
+        models.add_column(heading, overflow="fold", no_wrap=heading == "name")
     for row in found["models"]:
         where = f"{', '.join(row['addresses'])} ({row['state']})" if row["addresses"] else row["state"]
         models.add_row(row["name"], row["kind"], row["licence"], _ALLOWED[row["commercial"]], _size(row), where)
