@@ -1,7 +1,6 @@
 """The folder of a run: recipe, log, checkpoints, results; everything is written aside and renamed, never half."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,8 +8,10 @@ from typing import Any
 
 import torch
 
-from wheatstone.checkpoints import Part
+from wheatstone.checkpoints import Part, load_json
 from wheatstone.errors import CheckpointError, OutputError
+from wheatstone.files import atomic_path, write_bytes
+from wheatstone.files.atomic import output_errors
 from wheatstone.training.recipe import Recipe
 
 __all__ = ["RunFolder"]
@@ -38,15 +39,13 @@ class RunFolder:
         checkpoint = self.last_checkpoint()
         if checkpoint is not None and not resume:
             raise OutputError(f"{self.path}: holds a run at {checkpoint.name}; resume it or choose another folder")
-        try:
+        with output_errors(self.path):
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
         new = _plain(recipe.as_dict())
         recipe_file = self.path / "recipe.json"
         if checkpoint is not None:
-            self._check_same(json.loads(recipe_file.read_text()), new)
-        _write_text(recipe_file, json.dumps(new, indent=2) + "\n")
+            self._check_same(load_json(recipe_file), new)
+        write_bytes(recipe_file, (json.dumps(new, indent=2) + "\n").encode())
         return checkpoint
 
     def _check_same(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -61,18 +60,21 @@ class RunFolder:
         return found[-1] if found else None
 
     def save_checkpoint(self, step: int, state: Mapping[str, Any]) -> Path:
-        """Write the state after `step` steps aside, rename it into place, then drop the older ones."""
+        """Write the state after `step` steps aside, rename it into place, then drop the older ones.
+
+        Raises:
+            OutputError: it cannot be written; the older checkpoint stays.
+        """
         folder = self.path / "checkpoints" / f"step-{step:07d}"
         unfinished = folder.with_name(f".unfinished-{folder.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
-        with (unfinished / "state.pt").open("wb") as stream:
+        path = unfinished / "state.pt"
+        with atomic_path(path) as temporary, output_errors(path), temporary.open("wb") as stream:
             torch.save(dict(state), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if folder.exists():
-            shutil.rmtree(folder)
-        unfinished.rename(folder)
+        with output_errors(folder):
+            if folder.exists():
+                shutil.rmtree(folder)
+            unfinished.rename(folder)
         for other in folder.parent.glob("step-*"):
             if other != folder:
                 shutil.rmtree(other)
@@ -95,26 +97,27 @@ class RunFolder:
         folder, unfinished = self.path / role, self.path / f".unfinished-{role}"
         shutil.rmtree(unfinished, ignore_errors=True)
         part.save_pretrained(unfinished)
-        _write_text(unfinished / "training.json", json.dumps(_plain(facts), indent=2) + "\n")
+        write_bytes(unfinished / "training.json", (json.dumps(_plain(facts), indent=2) + "\n").encode())
         shutil.rmtree(folder, ignore_errors=True)
         unfinished.rename(folder)
         return folder
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to the log."""
-        with (self.path / "log.jsonl").open("a") as stream:
+        log = self.path / "log.jsonl"
+        with output_errors(log), log.open("a") as stream:
             stream.write(json.dumps(entry) + "\n")
 
     def log_failure(self, entry: Mapping[str, Any]) -> None:
         """Write what was in the step that went wrong (`failure.json`)."""
-        _write_text(self.path / "failure.json", json.dumps(entry, indent=2) + "\n")
+        write_bytes(self.path / "failure.json", (json.dumps(entry, indent=2) + "\n").encode())
 
     def cut_log(self, step: int) -> None:
         """Drop log lines after `step`: the run will write them again."""
         log = self.path / "log.jsonl"
         if log.is_file():
             lines = [line for line in log.read_text().splitlines() if _step_of(line) <= step]
-            _write_text(log, "".join(line + "\n" for line in lines))
+            write_bytes(log, "".join(line + "\n" for line in lines).encode())
 
 
 def _step_of(line: str) -> float:
@@ -122,12 +125,6 @@ def _step_of(line: str) -> float:
         return float(json.loads(line)["step"])
     except (json.JSONDecodeError, KeyError):
         return float("inf")  # a torn last line: drop it
-
-
-def _write_text(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    unfinished.write_text(text)
-    unfinished.replace(path)
 
 
 def _plain(value: Any) -> Any:
