@@ -82,7 +82,7 @@ def test_save_and_load_round_trip(tmp_path):
 def test_half_precision_weights_load_into_single_precision(tmp_path):
     make().to(dtype=torch.float16).save_pretrained(tmp_path)
     assert load_depth("embedded", weights=tmp_path).dtype == torch.float32
-    with pytest.raises(CheckpointError, match="no weights of the embedded depth"):
+    with pytest.raises(CheckpointError, match="no weights of 'embedded-depth'"):
         load_depth("embedded", weights=tmp_path / "none")
 
 

@@ -133,5 +133,5 @@ def test_save_and_load_round_trip(tmp_path):
     left, disparity = scene(30, 40)
     assert again.fingerprint() == part.fingerprint()
     assert torch.equal(again(left, disparity).image, part(left, disparity).image)
-    with pytest.raises(CheckpointError, match="no weights of the embedded hole filler"):
+    with pytest.raises(CheckpointError, match="no weights of 'embedded-filler'"):
         load_synthesizer("embedded", weights=tmp_path / "none")

@@ -8,7 +8,10 @@ from pathlib import Path
 from wheatstone.checkpoints.table import MODELS
 from wheatstone.errors import CheckpointError
 
-__all__ = ["is_hub_id", "mirror_variable", "resolve_weights"]
+__all__ = ["SHIPPED", "is_hub_id", "mirror_variable", "resolve_shipped", "resolve_weights"]
+
+SHIPPED = Path(__file__).parent.parent / "weights"
+"""Folder of the weights that are package data: one folder a name of the model table."""
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(/[\w.-]+)*")
 
@@ -66,6 +69,22 @@ def resolve_weights(
         f"no weights for {name!r}: {'; '.join(failures)}. Give a local folder or file ({how}), "
         f"or name a mirror in {mirror_variable(name)}"
     )
+
+
+def resolve_shipped(name: str, weights: str | Path | None = None) -> Path:
+    """Find the folder with the weights of one of the library's own small networks.
+
+    Args:
+        name: name of the model table, which is also the name of the recipe that trains it.
+        weights: another folder instead of the one that ships.
+
+    Raises:
+        CheckpointError: no weights there.
+    """
+    folder = SHIPPED / name if weights is None else Path(weights)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(f"{folder}: no weights of {name!r} here; `wheatstone train {name}` makes them")
+    return folder
 
 
 def _download(place: str, allow_patterns: Sequence[str] | None) -> Path:

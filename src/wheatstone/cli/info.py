@@ -6,7 +6,6 @@ import platform
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import tyro
@@ -140,10 +139,9 @@ def _models() -> list[dict[str, Any]]:
 
 def _shipped(name: str) -> dict[str, Any]:
     """Size and digest of weights that are package data."""
-    import wheatstone
-    from wheatstone.checkpoints import sha256_of_file
+    from wheatstone.checkpoints import SHIPPED, sha256_of_file
 
-    file = Path(wheatstone.__file__).parent / "weights" / name / "model.safetensors"
+    file = SHIPPED / name / "model.safetensors"
     if not file.is_file():
         return {"state": "missing from this installation"}
     return {"state": "ships", "size_bytes": file.stat().st_size, "sha256": sha256_of_file(file)}

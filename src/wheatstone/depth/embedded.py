@@ -16,15 +16,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wheatstone.checkpoints import resolve_shipped
 from wheatstone.depth.base import DepthEstimator
 from wheatstone.depth.confidence import flip_confidence
 from wheatstone.depth.refinement import refine_to_image
-from wheatstone.errors import CheckpointError
 from wheatstone.samples import Depth, image_batch
 
 __all__ = ["EmbeddedDepth", "EmbeddedDepthNet", "load", "working_size"]
 
-_WEIGHTS = Path(__file__).parent.parent / "weights" / "embedded-depth"
 _STRIDE = 32  # the deepest level of the network
 
 
@@ -201,9 +200,4 @@ def load(name: str, weights: str | Path | None = None, official: bool = False) -
     Raises:
         CheckpointError: no weights there, or weights that do not fit.
     """
-    folder = Path(weights) if weights is not None else _WEIGHTS
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(
-            f"{folder}: no weights of the embedded depth; `wheatstone train embedded-depth` makes them"
-        )
-    return EmbeddedDepth.from_pretrained(folder)
+    return EmbeddedDepth.from_pretrained(resolve_shipped("embedded-depth", weights))

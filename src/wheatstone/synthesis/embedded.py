@@ -15,14 +15,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.errors import CheckpointError
+from wheatstone.checkpoints import resolve_shipped
 from wheatstone.geometry import HoleEnds
 from wheatstone.synthesis.composition import HoleFiller, WarpedView
 from wheatstone.synthesis.rows import fill_rows
 
 __all__ = ["EmbeddedFiller", "EmbeddedFillerNet", "FillCandidates", "compose", "fill_candidates", "load"]
 
-_WEIGHTS = Path(__file__).parent.parent / "weights" / "embedded-filler"
 _COPIES = 4
 _FEATURES = 13
 _STRIDE = 16  # the deepest level of the network
@@ -271,9 +270,4 @@ def load(name: str, weights: str | Path | None = None, official: bool = False) -
     Raises:
         CheckpointError: no weights there, or weights that do not fit.
     """
-    folder = Path(weights) if weights is not None else _WEIGHTS
-    if not (folder / "config.json").is_file():
-        raise CheckpointError(
-            f"{folder}: no weights of the embedded hole filler; `wheatstone train embedded-filler` makes them"
-        )
-    return EmbeddedFiller.from_pretrained(folder)
+    return EmbeddedFiller.from_pretrained(resolve_shipped("embedded-filler", weights))
