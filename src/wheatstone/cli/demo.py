@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+__all__ = ["Options", "run"]
+
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 FIRST_SCENE, SCENES, SCENE_SIZE = 8, 2, (512, 384)
 

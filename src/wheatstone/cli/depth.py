@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from wheatstone.depth import DepthEstimator
     from wheatstone.generation import PhotoFile
 
+__all__ = ["Options", "run"]
+
 
 @dataclass(frozen=True)
 class Options:

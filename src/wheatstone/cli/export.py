@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+__all__ = ["Options", "run"]
+
 
 @dataclass(frozen=True)
 class Options:

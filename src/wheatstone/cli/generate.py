@@ -13,6 +13,8 @@ from tyro.conf import Positional
 if TYPE_CHECKING:
     from wheatstone.generation import StereoGenerator, Summary
 
+__all__ = ["Options", "arrange", "build_generator", "run"]
+
 
 @dataclass(frozen=True)
 class Options:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from wheatstone.progress import ProgressCallback
     from wheatstone.samples import StereoSample
 
+__all__ = ["Options", "run", "write_scenes"]
+
 
 @dataclass(frozen=True)
 class Options:

@@ -10,6 +10,8 @@ from typing import Annotated
 import tyro
 from tyro.conf import Positional
 
+__all__ = ["Options", "run"]
+
 
 @dataclass(frozen=True)
 class Options:
