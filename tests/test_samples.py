@@ -21,6 +21,7 @@ def test_image_batch_of_array_pil_and_tensor_agree(photo):
     assert torch.equal(image_batch(expected), expected)
     assert torch.equal(image_batch(expected[0]), expected)
     assert torch.equal(image_batch(photo[None]), expected)
+    assert image_batch(expected.double()).dtype == torch.float32
 
 
 def test_image_batch_repeats_grey_and_drops_alpha(photo):
@@ -39,6 +40,11 @@ def test_image_batch_repeats_grey_and_drops_alpha(photo):
         (np.zeros((4, 4, 3), np.float32), "array of float32"),
         (np.zeros((4, 4, 2), np.uint8), r"\[4, 4, 2\]"),
         ("photo.jpg", "got str"),
+        (255 * torch.ones(3, 4, 4), r"values in 0\.\.1, got 255"),
+        (torch.full((3, 4, 4), torch.nan), "got NaN"),
+        (torch.zeros(3, 0, 4), "no pixels"),
+        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
+        (Image.fromarray(np.full((4, 4), 30_000, np.uint16)), "mode 'I;16'"),
     ],
 )
 def test_image_batch_names_what_is_wrong(image, words):

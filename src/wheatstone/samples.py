@@ -125,20 +125,27 @@ class StereoSample:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
+_SLACK = 1.0  # bicubic overshoot is far below it, 8-bit values far above
+
+
 def image_batch(image: Any, name: str = "image") -> Float[Tensor, "B 3 H W"]:
     """Bring what users hold (tensor, PIL image, uint8 array) to the house convention: float32 `[B,3,H,W]`, RGB, 0..1.
 
     Args:
-        image: a floating tensor `[B,3,H,W]` or `[3,H,W]` in 0..1; a PIL image of any mode (alpha is dropped, grey is
-            repeated); or a uint8 array `[H,W,3]`, `[H,W]` or `[B,H,W,3]`.
+        image: a floating tensor `[B,3,H,W]` or `[3,H,W]` in 0..1 (a little beyond, as after resizing, passes); a PIL image
+            of any 8-bit mode (alpha is dropped, grey is repeated); or a uint8 array `[H,W,3]`, `[H,W]` or `[B,H,W,3]`.
         name: how to call the argument in an error.
 
     Raises:
-        ShapeError: any other type, shape or dtype.
+        ShapeError: any other type, shape, dtype or range, or no pixels.
     """
     if isinstance(image, Tensor):
         return _tensor_batch(image, name)
     if hasattr(image, "convert") and hasattr(image, "size"):
+        if image.mode.startswith(("I", "F")):  # Pillow would clip them to 8 bits: nearly all white
+            raise ShapeError(
+                f"`{name}` is a PIL image of mode {image.mode!r}: convert it to 8 bits, or open it by `read_image`"
+            )
         image = np.array(image.convert("RGB"))
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         found = f"array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
@@ -150,6 +157,8 @@ def image_batch(image: Any, name: str = "image") -> Float[Tensor, "B 3 H W"]:
         image = image[None]
     if image.ndim != 4 or image.shape[-1] != 3:
         raise ShapeError(f"`{name}` must have shape [H,W,3], [H,W] or [B,H,W,3], got {shape}")
+    if not image.size:
+        raise ShapeError(f"`{name}` has no pixels, its shape is {shape}")
     return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
@@ -160,7 +169,13 @@ def _tensor_batch(image: Tensor, name: str) -> Tensor:
         image = image[None]
     if image.ndim != 4 or image.shape[1] != 3:
         raise ShapeError(f"`{name}` must have shape [B,3,H,W] or [3,H,W], got {list(image.shape)}")
-    return image
+    if not image.numel():
+        raise ShapeError(f"`{name}` has no pixels, its shape is {list(image.shape)}")
+    low, high = (float(end) for end in image.detach().aminmax())
+    if not -_SLACK <= low <= high <= 1 + _SLACK:  # NaN fails too
+        found = f"{low:g}..{high:g}" if low <= high else "NaN"
+        raise ShapeError(f"`{name}` must hold values in 0..1, got {found}")
+    return image.float()
 
 
 def to_uint8(image: Float[Tensor, "..."]) -> np.ndarray:
