@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from wheatstone.checkpoints.states import fit_state, load_json, load_state
-from wheatstone.errors import CheckpointError
+from wheatstone.errors import CheckpointError, InputError
 
 __all__ = ["Part", "sha256_of_file", "sha256_of_state"]
 
@@ -73,11 +73,16 @@ class Part:
             unfinished.replace(folder / "model.safetensors")
 
     @classmethod
-    def from_pretrained(cls: type[PartT], folder: str | Path) -> PartT:
+    def from_pretrained(cls: type[PartT], folder: str | Path, **changes: Any) -> PartT:
         """Rebuild the part from a folder that `save_pretrained` wrote.
+
+        Args:
+            folder: where it was written.
+            changes: constructor arguments that replace those saved.
 
         Raises:
             CheckpointError: no `config.json`, another part's folder, or weights that do not fit.
+            InputError: a setting that this part does not have.
         """
         folder = Path(folder)
         config_file = folder / "config.json"
@@ -86,7 +91,14 @@ class Part:
         config = load_json(config_file)
         if (found := config.pop("wheatstone", None)) != cls.name:
             raise CheckpointError(f"{config_file}: holds a {found!r}, not a {cls.name!r}")
-        part = cls(**config)
+        if unknown := [key for key in changes if key not in config]:
+            raise InputError(f"{cls.name!r} has no setting {unknown[0]!r}: it has {', '.join(config) or 'none'}")
+        try:
+            part = cls(**{**config, **changes})
+        except TypeError as error:
+            raise CheckpointError(
+                f"{config_file}: not the settings of a {cls.name!r} of this version: {error}"
+            ) from error
         if part.network is not None:
             weights = folder / "model.safetensors"
             part.network.load_state_dict(fit_state(load_state(weights), part.network.state_dict(), source=weights))

@@ -4,6 +4,7 @@ The presets' own addresses hold transformers' conversions of the same weights; e
 Small is Apache-2.0; Base and Large are CC-BY-NC-4.0, not for commercial use (`wheatstone.checkpoints.licence_note`).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from wheatstone.checkpoints import fit_state, load_json, load_state, resolve_weights
+from wheatstone.checkpoints import fit_state, load_state, resolve_weights
 from wheatstone.depth import hub
 from wheatstone.depth.base import DepthEstimator
 from wheatstone.depth.depth_anything_network import PATCH, SIZES, DepthAnythingV2
@@ -93,8 +94,8 @@ def load(
     *,
     depth_kind: str | None = None,
     input_rule: str | None = None,
-    allow_downscale: bool = False,
-    max_batch: int = 8,
+    allow_downscale: bool | None = None,
+    max_batch: int | None = None,
 ) -> DepthEstimator:
     """Load a preset (`depth-anything-v2-small`, ...) or an authors' weight file.
 
@@ -104,15 +105,14 @@ def load(
         official: ZeroStereo's way: every pixel (`input_rule="native"`), no tiles when memory runs out, min-max confidence.
         depth_kind: only to contradict: these models predict inverse depth.
         input_rule: `model` (the default), `native` or `cap:N`.
-        allow_downscale: lower the resolution if nothing else fits into memory.
-        max_batch: images in one call on a GPU.
+        allow_downscale: lower the resolution if nothing else fits into memory (default no).
+        max_batch: images in one call on a GPU (default 8).
 
     Raises:
         CheckpointError: weights that are missing or do not fit.
     """
     place = resolve_weights(name, weights, allow_patterns=["*.json", "*.safetensors"])
-    saved = place / "config.json"
-    if place.is_dir() and not (saved.is_file() and load_json(saved).get("wheatstone") == DepthAnythingDepth.name):
+    if place.is_dir():
         estimator = hub.load(
             str(place),
             official=official,
@@ -121,20 +121,28 @@ def load(
             allow_downscale=allow_downscale,
             max_batch=max_batch,
         )
+        if isinstance(estimator, DepthAnythingDepth):
+            _check_size(name, estimator.config["size"], place)
         estimator.source = name
         return estimator
     if depth_kind not in (None, "inverse"):
         raise InputError(f"{name}: predicts inverse depth, not {depth_kind!r}")
-    if place.is_dir():
-        return DepthAnythingDepth.from_pretrained(place)
-    method: Literal["aligned", "minmax"] = "minmax" if official else "aligned"
-    rule = input_rule or ("native" if official else "model")
     state, size = _state_of(place, name)
-    estimator = DepthAnythingDepth(size, rule, allow_downscale, not official, max_batch, method)
+    options = {"input_rule": input_rule, "allow_downscale": allow_downscale, "max_batch": max_batch}
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    estimator = DepthAnythingDepth(size, **{**(hub.OFFICIAL if official else {}), **given})
     estimator.source = name
     network: Any = estimator.network
     network.load_state_dict(fit_state(state, network.state_dict(), ignorable=_UNREAD, source=place))
     return estimator
+
+
+def load_saved(folder: Path, official: bool, options: Mapping[str, Any]) -> DepthAnythingDepth:
+    """Load a folder that `DepthAnythingDepth.save_pretrained` wrote; `official` and `options` replace what it says."""
+    changes = {**(hub.OFFICIAL if official else {}), **options}
+    if (kind := changes.pop("depth_kind", "inverse")) != "inverse":
+        raise InputError(f"{folder}: predicts inverse depth, not {kind!r}")
+    return DepthAnythingDepth.from_pretrained(folder, **changes)
 
 
 def _state_of(file: Path, name: str) -> tuple[dict[str, Tensor], str]:
@@ -145,10 +153,14 @@ def _state_of(file: Path, name: str) -> tuple[dict[str, Tensor], str]:
         )
     state = load_state(file)
     size = _size_of(state, file)
+    _check_size(name, size, file)
+    return state, size
+
+
+def _check_size(name: str, size: str, place: Path) -> None:
     wanted = name.removeprefix("depth-anything-v2-")
     if wanted in SIZES and wanted != size:
-        raise CheckpointError(f"{file}: holds the {size} model, but {name!r} was asked for")
-    return state, size
+        raise CheckpointError(f"{place}: holds the {size} model, but {name!r} was asked for")
 
 
 def _size_of(state: dict[str, Tensor], file: Path) -> str:

@@ -34,6 +34,8 @@ _MEANING: dict[str, DepthKind] = {
 # Parameters that published files lack and that no forward pass reads: the coarsest fusion step has nothing to add to.
 _UNREAD = ("*fusion_stage.layers.0.residual_layer1.*",)
 _CONVENTIONS = "wheatstone_depth"
+# ZeroStereo's way: every pixel, no tiles when memory runs out, extremes for the confidence.
+OFFICIAL: Mapping[str, Any] = {"input_rule": "native", "tiles": False, "confidence_method": "minmax"}
 
 
 def depth_kind_of(config: Mapping[str, Any]) -> DepthKind:
@@ -123,16 +125,20 @@ class HubDepth(NetworkDepth):
         network: Any = self.network
         network.save_pretrained(folder)
         conventions = {key: value for key, value in self.config.items() if key not in ("model", "preprocessor")}
-        header = load_json(folder / "config.json") | {_CONVENTIONS: conventions}
+        # the configuration as it was read: transformers adds fields of its own, and the fingerprint would change
+        header = self.config["model"] | {_CONVENTIONS: conventions}
         (folder / "config.json").write_text(json.dumps(header, indent=2) + "\n")
         if self.config["preprocessor"]:
             text = json.dumps(self.config["preprocessor"], indent=2) + "\n"
             (folder / "preprocessor_config.json").write_text(text)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> "HubDepth":  # type: ignore[override]
-        """Load a folder of a transformers depth-estimation model, with the conventions saved in it if there are any."""
-        return _from_folder(Path(folder))
+    def from_pretrained(cls, folder: str | Path, **changes: Any) -> "HubDepth":  # type: ignore[override]
+        """Load a folder of a transformers depth-estimation model, with the conventions saved in it if there are any.
+
+        `changes` are arguments of the constructor that replace those saved.
+        """
+        return _from_folder(Path(folder), **changes)
 
 
 def load(
@@ -142,10 +148,10 @@ def load(
     *,
     depth_kind: str | None = None,
     input_rule: str | None = None,
-    allow_downscale: bool = False,
-    max_batch: int = 8,
+    allow_downscale: bool | None = None,
+    max_batch: int | None = None,
 ) -> DepthEstimator:
-    """Load a depth estimator from a folder or the Hub.
+    """Load a depth estimator from a folder or the Hub; what is None is what the folder says, else the default.
 
     Args:
         name: a folder, a Hub id or a name of the model table.
@@ -153,8 +159,8 @@ def load(
         official: ZeroStereo's way: every pixel (`input_rule="native"`), no tiles when memory runs out, min-max confidence.
         depth_kind: what the output means; by default what the model's configuration says.
         input_rule: `model` (the default), `native` or `cap:N`.
-        allow_downscale: lower the resolution if nothing else fits into memory.
-        max_batch: images in one call on a GPU.
+        allow_downscale: lower the resolution if nothing else fits into memory (default no).
+        max_batch: images in one call on a GPU (default 8).
 
     Raises:
         CheckpointError: no such folder, or weights that do not fit.
@@ -165,28 +171,34 @@ def load(
     if not any(folder.glob("*.safetensors")):
         folder = resolve_weights(name, weights, allow_patterns=["*.json", "*.bin"])
     own = load_json(folder / "config.json").get("wheatstone") if folder.is_dir() else None
+    options: dict[str, Any] = {
+        "depth_kind": depth_kind,
+        "input_rule": input_rule,
+        "allow_downscale": allow_downscale,
+        "max_batch": max_batch,
+    }
+    options = {key: value for key, value in options.items() if value is not None}
     if own is not None:
-        return _own_part(str(own), folder, official)
-    options: dict[str, Any] = {"allow_downscale": allow_downscale, "max_batch": max_batch, "tiles": not official}
+        return _own_part(str(own), folder, official, options)
     if official:
-        options["confidence_method"] = "minmax"
-    if depth_kind is not None:
-        options["depth_kind"] = depth_kind
-    if input_rule is not None or official:
-        options["input_rule"] = input_rule or "native"
+        options = {**OFFICIAL, **options}
     estimator = _from_folder(folder, **options)
     estimator.source = str(weights or name)
     return estimator
 
 
-def _own_part(part: str, folder: Path, official: bool) -> DepthEstimator:
+def _own_part(part: str, folder: Path, official: bool, options: dict[str, Any]) -> DepthEstimator:
     """Load a folder that one of this library's own estimators wrote."""
-    from wheatstone.depth.depth_anything import DepthAnythingDepth
-    from wheatstone.depth.registry import load_depth
+    from wheatstone.depth.depth_anything import DepthAnythingDepth, load_saved
+    from wheatstone.depth.embedded import EmbeddedDepth
+    from wheatstone.depth.row_prior import RowPrior
 
     if part == DepthAnythingDepth.name:
-        return DepthAnythingDepth.from_pretrained(folder)
-    return load_depth(part, weights=folder, official=official)
+        return load_saved(folder, official, options)
+    for kind in (EmbeddedDepth, RowPrior):
+        if part == kind.name:
+            return kind.from_pretrained(folder, **options)  # no published original: nothing to be official about
+    raise CheckpointError(f"{folder}: holds weights of {part!r}, which is no depth estimator")
 
 
 def _from_folder(folder: Path, **options: Any) -> HubDepth:

@@ -31,7 +31,14 @@ def load(name: str, weights: str | Path | None = None, official: bool = False, *
     folder = resolve_pipeline(name, weights)
     part = _part_of(folder)
     module = import_module(PRESETS[part])
-    synthesizer: ViewSynthesizer = module.load(part, weights=folder, official=official, **options)
+    kind = {"rows": "RowSynthesizer", "warp": "WarpSynthesizer", "classical": "ClassicalSynthesizer"}.get(part)
+    if part == "background":
+        kind, options = "BackgroundSynthesizer", options | ({"official": True} if official else {})
+    synthesizer: ViewSynthesizer
+    if kind is not None:  # settings only, no weights: what was saved holds unless `options` differ
+        synthesizer = getattr(module, kind).from_pretrained(folder, **options)
+    else:
+        synthesizer = module.load(part, weights=folder, official=official, **options)
     synthesizer.source = str(weights or name)
     return synthesizer
 
