@@ -89,11 +89,6 @@ def test_enlarging_never_leaves_the_range_of_the_map():
     assert frame.restore(step, (70, 70)).min() >= 0
 
 
-def test_config_round_trip():
-    preprocessor = Preprocessor.from_json(DEPTH_ANYTHING, native_multiple=14)
-    assert Preprocessor.from_config(preprocessor.config) == preprocessor
-
-
 @pytest.mark.parametrize("text", ["", "cap", "cap:", "cap:0", "cap:-3", "cap:x", "natives"])
 def test_bad_rule(text):
     with pytest.raises(InputError, match="cap:N"):

@@ -1,6 +1,6 @@
 """The model table: every set of weights the library knows by name, with address, licence, size and what is known of it.
 
-Facts that are not established stay None or say so: an entry never guesses a digest, a size or a licence.
+Facts that are not established stay None or say so: an entry never guesses a size or a licence.
 """
 
 import re
@@ -26,8 +26,6 @@ class ModelEntry:
         licence: SPDX identifier, or what is known in words.
         commercial: whether commercial use is allowed; None where this is not established.
         parameters: number of parameters, or None.
-        size_bytes: size of the files, or None.
-        sha256: digest of the weight file, or None where no released file has been checked.
         figures: published or measured quality, with its source.
         note: anything a user must know before choosing it.
     """
@@ -38,8 +36,6 @@ class ModelEntry:
     licence: str
     commercial: bool | None
     parameters: int | None = None
-    size_bytes: int | None = None
-    sha256: str | None = None
     figures: str = ""
     note: str = ""
 

@@ -122,7 +122,7 @@ def _models() -> list[dict[str, Any]]:
 
     rows = []
     for entry in MODELS.values():
-        row = asdict(entry)
+        row = {**asdict(entry), "size_bytes": None, "sha256": None}
         row["addresses"] = list(entry.addresses)
         row["mirror"] = os.environ.get(mirror_variable(entry.name))
         if entry.ships:

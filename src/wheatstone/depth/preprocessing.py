@@ -7,7 +7,7 @@ depend on neither build.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -139,19 +139,6 @@ class Preprocessor:
                 "use the input rule native or cap:N, which needs none"
             )
         return _from_fields(_DEFAULTS[family], content, native_multiple)
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Plain JSON values; `Preprocessor.from_config` is the inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Preprocessor":
-        """Rebuild from `config`, whose tuples JSON turned into lists."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in config.items()
-        }
-        return cls(**fields)
 
     def prepare(self, image: Float[Tensor, "B 3 H W"], rule: InputRule) -> tuple[Float[Tensor, "B 3 h w"], Frame]:
         """Make the network's input from photos in 0..1, and say how to bring its maps back.
