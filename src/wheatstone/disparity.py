@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone.errors import InputError
+from wheatstone.geometry import quantiles
 from wheatstone.samples import Disparity
 
 __all__ = [
@@ -291,8 +292,7 @@ class RigDisparity(DisparityRule):
         """Inverse depth in units of 1 / `near_m`, limited to 0..2."""
         if self.metric:
             return (inverse_depth * self.near_m).clamp(min=0)
-        ends = [_quantiles(inverse_depth, valid, share) for share in (self.quantile, 1 - self.quantile)]
-        low, high = (end[:, None, None, None] for end in ends)
+        low, high = _valid_quantiles(inverse_depth, valid, self.quantile, 1 - self.quantile)
         far = self.near_m / self.far_m
         share = (inverse_depth - low) / torch.where(high > low, high - low, 1)
         return (far + share * (1 - far)).clamp(0, 2)
@@ -384,12 +384,11 @@ def _extremes(values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     return tuple(torch.where(some, end, 0)[:, None, None, None] for end in (low, high))  # type: ignore[return-value]
 
 
-def _quantiles(values: Tensor, valid: Tensor, share: float) -> Tensor:
-    """Quantile of the valid pixels of every image, `[B]`; exact for images of any size."""
-    result = [
-        torch.zeros((), device=values.device)
-        if not bool(mask.any())
-        else image[mask].sort().values[round(share * (int(mask.sum()) - 1))]
+def _valid_quantiles(values: Tensor, valid: Tensor, *shares: float) -> tuple[Tensor, ...]:
+    """Quantiles of the valid pixels of every image, `[B,1,1,1]` each; 0 where nothing is valid."""
+    nothing = values.new_zeros(1)
+    found = [
+        quantiles(image[mask] if bool(mask.any()) else nothing, *shares)
         for image, mask in zip(values, valid, strict=True)
     ]
-    return torch.stack(result).to(values)
+    return tuple(torch.stack(ends)[:, None, None, None] for ends in zip(*found, strict=True))

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone.errors import InputError
+from wheatstone.geometry import quantiles
 
 __all__ = ["flip_confidence"]
 
@@ -74,8 +75,8 @@ def _aligned(
         return torch.zeros_like(first)
     step = -(-target.numel() // _FIT_PIXELS)
     scale, shift = _robust_affine(source[::step], target[::step])
-    ordered = target[::step].sort().values
-    spread = ordered[round(0.98 * (len(ordered) - 1))] - ordered[round(0.02 * (len(ordered) - 1))]
+    low, high = quantiles(target[::step], 0.02, 0.98)
+    spread = high - low
     if spread <= 0:  # almost constant: fall back to the extremes
         spread = target.max() - target.min()
     difference = (second.double() * scale + shift - first.double()).abs()

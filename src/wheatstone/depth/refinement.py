@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from wheatstone.geometry import quantiles
+
 __all__ = ["refine_to_image"]
 
 _CHUNK = 1 << 14  # pixels worked on at a time, which bounds the memory
@@ -50,8 +52,8 @@ def refine_to_image(
         refined = refine_to_image(depth, copy, radius=radius, colour_sigma=colour_sigma, ramp=ramp)
         return functional.interpolate(refined, size, mode="bilinear", align_corners=False)
     smooth = functional.interpolate(depth, size, mode="bilinear", align_corners=False)
-    ordered = depth.flatten().sort().values
-    span = ordered[round(0.95 * (len(ordered) - 1))] - ordered[round(0.05 * (len(ordered) - 1))]
+    low, high = quantiles(depth, 0.05, 0.95)
+    span = high - low
     if not bool(span > 0):
         return smooth
     small = functional.interpolate(image, depth.shape[-2:], mode="bilinear", antialias=True)

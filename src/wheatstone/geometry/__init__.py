@@ -11,6 +11,7 @@ from wheatstone.geometry.cleanup import (
 from wheatstone.geometry.forward import ForwardWarper, Landing, forward_warp
 from wheatstone.geometry.holes import HoleEnds, hole_ends, hole_origin
 from wheatstone.geometry.padding import Padding, pad_to_multiple
+from wheatstone.geometry.quantiles import quantiles
 
 __all__ = [
     "ForwardWarper",
@@ -24,6 +25,7 @@ __all__ = [
     "hole_origin",
     "nearest_refill",
     "pad_to_multiple",
+    "quantiles",
     "relative_edges",
     "resize_disparity",
     "sobel_magnitude",
