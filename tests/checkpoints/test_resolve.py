@@ -1,6 +1,6 @@
 import pytest
 
-from wheatstone.checkpoints import MODELS, is_hub_id, licence_note, mirror_variable, resolve_weights
+from wheatstone.checkpoints import MODELS, is_hub_id, licence_note, mirror_variable, model_entry, resolve_weights
 from wheatstone.errors import CheckpointError
 
 
@@ -78,3 +78,10 @@ def test_hub_ids_come_from_the_local_cache_when_offline(hub_cache):
 def test_mirror_may_be_a_hub_id(hub_cache, monkeypatch):
     monkeypatch.setenv("WHEATSTONE_MIRROR_STEREOGEN", "owner/model/part")
     assert resolve_weights("stereogen") == hub_cache
+
+
+@pytest.mark.parametrize("kind", ["depth", "synthesizer"])
+def test_embedded_is_what_ships_for_that_place(kind):
+    entry = model_entry("embedded", kind)
+    assert (entry.ships, entry.kind) == (True, kind)
+    assert model_entry("embedded") is None

@@ -124,8 +124,13 @@ _ENTRIES = (
 MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
-def model_entry(name: str) -> ModelEntry | None:
-    """Find the entry of a name of the table, one of its addresses, or an authors' weight file (path or name)."""
+def model_entry(name: str, kind: str | None = None) -> ModelEntry | None:
+    """Find the entry of a name of the table, one of its addresses, or an authors' weight file (path or name).
+
+    With `kind` (`depth` or `synthesizer`) the preset `embedded` is found too: it is what ships for that place.
+    """
+    if name == "embedded":
+        return next((entry for entry in MODELS.values() if entry.ships and entry.kind == kind), None)
     if name in MODELS:
         return MODELS[name]
     for entry in MODELS.values():

@@ -112,7 +112,11 @@ class StereoGenerator:
     def parts(self) -> dict[str, Any]:
         """Fingerprints of the parts with their licences."""
         return {
-            role: {**part.fingerprint(), "dtype": str(part.dtype).removeprefix("torch."), "licence": _licence(part)}
+            role: {
+                **part.fingerprint(),
+                "dtype": str(part.dtype).removeprefix("torch."),
+                "licence": _licence(part, role),
+            }
             for role, part in (("depth", self.depth), ("synthesizer", self.synthesizer))
         }
 
@@ -293,7 +297,6 @@ def _batch_size(part: Part, batch: int) -> int:
     return 1 if part.device.type == "cpu" else batch
 
 
-def _licence(part: Part) -> str | None:
-    names = (part.source, part.name, f"{part.name}-depth", f"{part.name}-filler")
-    entry = next((entry for name in names if (entry := model_entry(name))), None)
+def _licence(part: Part, role: str) -> str | None:
+    entry = model_entry(part.source, role) or model_entry(part.name, role)
     return entry.licence if entry else None

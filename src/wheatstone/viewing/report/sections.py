@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from wheatstone.checkpoints import MODELS
+from wheatstone.checkpoints import MODELS, model_entry
 from wheatstone.viewing.report.charts import histogram, percent, pixels, quantiles
 from wheatstone.viewing.report.gather import FIGURES, ReportData
 from wheatstone.viewing.report.markup import Markup, element, join
@@ -317,8 +317,7 @@ def placeholder_notice(part: str) -> Markup:
 def _licence(role: str, part: Mapping[str, Any]) -> str:
     if part.get("licence"):
         return str(part["licence"])
-    name = str(part.get("part"))
-    known = {"depth": "embedded-depth", "synthesizer": "embedded-filler"}.get(role, "") if name == "embedded" else name
-    if known in MODELS:
-        return MODELS[known].licence
+    entry = model_entry(str(part.get("part")), role)
+    if entry is not None:
+        return entry.licence
     return "Apache-2.0" if not part.get("weights_sha256") else "not stated"
