@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from wheatstone.depth import load_depth
-from wheatstone.depth.embedded import EmbeddedDepth, EmbeddedDepthNet, working_size
+from wheatstone.depth.embedded import EmbeddedDepth, EmbeddedDepthNet, lean_on_rows, working_size
 from wheatstone.depth.refinement import refine_to_image
 from wheatstone.errors import CheckpointError
 
@@ -31,6 +31,22 @@ def test_any_size_gives_positive_depth_and_confidence_of_that_size(size):
     assert depth.inverse_depth.isfinite().all()
     assert depth.inverse_depth.min() > 0
     assert 0 <= depth.confidence.min() <= depth.confidence.max() <= 1
+
+
+def test_looks_that_agree_are_averaged_and_looks_that_do_not_lean_on_the_rows():
+    generator = torch.Generator().manual_seed(0)
+    look = torch.randn(1, 1, 24, 32, generator=generator)
+    rows = torch.linspace(-1, 1, 24)[:, None].expand(24, 32).flatten()
+    same = look.expand(4, -1, -1, -1)
+    assert torch.equal(lean_on_rows(same, 0.25, 0.45), look)
+    slightly = same + 0.1 * torch.randn(4, 1, 24, 32, generator=generator)
+    assert torch.equal(lean_on_rows(slightly, 0.25, 0.45), slightly.mean(0, keepdim=True))
+    chance = torch.randn(4, 1, 24, 32, generator=generator)
+    leaning = lean_on_rows(chance, 0.25, 0.45).flatten()
+    assert torch.corrcoef(torch.stack([leaning, rows]))[0, 1] > 0.9
+    assert abs(torch.corrcoef(torch.stack([chance.mean(0).flatten(), rows]))[0, 1]) < 0.2
+    constant = torch.ones(4, 1, 24, 32)
+    assert torch.equal(lean_on_rows(constant, 0.25, 0.45), constant[:1])
 
 
 def test_full_hd_is_taken_whole():

@@ -21,7 +21,7 @@ _EMBEDDED_DEPTH = Recipe(
             "pools": ((0, 600), (300, 1200), (800, 2500), (2000, 4000), (2700, 7500)),
         },
     ),
-    steps=9400,
+    steps=14400,
     batch=8,
     optimiser=Optimiser(lr=8e-4, weight_decay=0.02),
     schedule=Schedule("cosine", warmup=0.02, final=0.005),
