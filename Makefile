@@ -31,7 +31,7 @@ lint: $(VENV)/.stamp-dev
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.stamp-docs
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

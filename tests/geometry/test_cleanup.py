@@ -136,3 +136,9 @@ def test_errors():
     for wrong in ({"dilate": -1}, {"threshold": 0.0}, {"size_scale": 0.0}):
         with pytest.raises(InputError, match="clean-up needs"):
             clean_disparity(disparity, **wrong)
+
+
+@pytest.mark.parametrize(("size", "mode"), [((0, 4), "nearest"), ((4, -1), "bilinear")])
+def test_resize_needs_a_size(size, mode):
+    with pytest.raises(InputError, match="cannot resize"):
+        resize_disparity(torch.ones(1, 1, 4, 5), size, mode=mode)

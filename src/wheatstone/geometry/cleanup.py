@@ -117,9 +117,14 @@ def resize_disparity(
 
     Returns:
         Disparity in pixels of the new width, and its validity.
+
+    Raises:
+        InputError: an unknown mode, or a size without pixels.
     """
     if mode not in ("nearest", "bilinear"):
         raise InputError(f"unknown resize mode {mode!r}: use 'nearest' or 'bilinear'")
+    if min(size) < 1:
+        raise InputError(f"cannot resize a disparity map to {size[0]}x{size[1]} (height x width) pixels")
     if valid is None:
         valid = torch.ones_like(disparity, dtype=torch.bool)
     ratio = size[1] / disparity.shape[-1]
