@@ -41,11 +41,11 @@ EXTRAS = {
         ("numba",), "rendered worlds with exact truth (wheatstone scenes, training of the embedded networks)"
     ),
     "demo": Extra(("numba", "skimage"), "the photographs of wheatstone demo"),
-    "datasets": Extra(("h5py", "OpenEXR"), "data sets kept in HDF5 or OpenEXR files"),
+    "datasets": Extra(("h5py", "OpenEXR"), "nothing yet: readers of HDF5 and OpenEXR files are to come"),
     "train": Extra(("tensorboard",), "curves of a training in TensorBoard"),
-    "scale": Extra(("webdataset", "ray"), "tar shards (wheatstone export --as webdataset) and many machines"),
-    "video": Extra(("av",), "reading and writing film"),
-    "app": Extra(("gradio",), "the web page"),
+    "scale": Extra(("webdataset", "ray"), "tar shards (wheatstone export --as webdataset); many machines are to come"),
+    "video": Extra(("av",), "nothing yet: reading and writing film is to come"),
+    "app": Extra(("gradio",), "nothing yet: the web page is to come"),
 }
 _PACKAGES = (
     "torch",
