@@ -19,7 +19,7 @@ from tests.generation.parts import TinyDepth, make_photo, make_photos, tiny_gene
 from wheatstone.datasets import load_dataset
 from wheatstone.datasets.verify import verify_dataset
 from wheatstone.errors import InputError, OutputError
-from wheatstone.generation import Photos, Thresholds, find_photos, generate
+from wheatstone.generation import CleanUp, Photos, Thresholds, find_photos, generate
 from wheatstone.generation.batching import Batcher
 from wheatstone.samples import to_uint8
 from wheatstone.synthesis import load_synthesizer
@@ -346,3 +346,26 @@ def test_diffusion_inpainting_keeps_the_promise(goldens, tmp_path, official):
     _generate(make_photos(tmp_path / "in", 2), tmp_path / "out", generator=generator)
     assert verify_dataset(tmp_path / "out").ok
     assert all((sample.hole & (sample.origin > 0)).any() for sample in load_dataset(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("value", [-0.1, 7.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["max_holes", "min_confidence"])
+def test_thresholds_are_shares(name, value):
+    with pytest.raises(InputError, match=rf"`{name}` must lie in 0\.\.1"):
+        Thresholds(**{name: value})
+
+
+@pytest.mark.parametrize("settings", [{"dilate": -1}, {"threshold": -1.0}, {"threshold": float("nan")}])
+def test_clean_up_refuses_senseless_numbers_before_any_photo(settings):
+    with pytest.raises(InputError, match="edge"):
+        CleanUp(**settings)
+
+
+def test_an_output_that_is_a_file_and_a_page_of_minus_one_rows(photos, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="is a file: name a folder"):
+        _generate(photos, tmp_path / "notes.txt")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    with pytest.raises(InputError, match="report_samples"):
+        generate(photos, tmp_path / "out", tiny_generator(), report_samples=-1)
+    assert not (tmp_path / "out").exists()

@@ -84,6 +84,8 @@ class DatasetWriter:
             "call": dict(call or {}),
             "versions": _versions(),
         }
+        if self.out.exists() and not self.out.is_dir():
+            raise OutputError(f"{self.out} is a file: name a folder to write")
         with output_errors(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(self.out)

@@ -5,6 +5,7 @@ anything is warped by it, so the stored right view is exactly the warp of the st
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,17 @@ class CleanUp:
     """Pixels by which the foreground grows; 0 leaves it."""
     threshold: float = 3.0
     """Slope in pixels of disparity a pixel above which a pixel takes the value of the nearest calmer one; 0 switches it off."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that make no sense, before a photo is read.
+
+        Raises:
+            InputError: a negative number, or one that is not finite.
+        """
+        if self.dilate < 0:
+            raise InputError(f"edge dilation must be at least 0 pixels, got {self.dilate}")
+        if not (self.threshold >= 0 and math.isfinite(self.threshold)):
+            raise InputError(f"the edge threshold must be a number from 0 on, got {self.threshold}")
 
 
 class StereoGenerator:

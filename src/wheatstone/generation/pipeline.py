@@ -51,6 +51,16 @@ class Thresholds:
     max_holes: float | None = None
     min_confidence: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what is no share.
+
+        Raises:
+            InputError: a threshold outside 0..1, or not a number.
+        """
+        for name, value in (("max_holes", self.max_holes), ("min_confidence", self.min_confidence)):
+            if value is not None and not 0 <= value <= 1:  # NaN fails too
+                raise InputError(f"`{name}` must lie in 0..1, got {value}")
+
     def complaint(self, quality: Mapping[str, float]) -> str | None:
         """Why a sample with these figures is not kept, or None."""
         if self.max_holes is not None and quality["hole_share"] > self.max_holes:
@@ -118,6 +128,8 @@ def generate(
     workers = default_workers(generator) if workers is None else workers
     if workers < 1:
         raise InputError(f"`workers` must be at least 1, got {workers}")
+    if report_samples < 0:
+        raise InputError(f"`report_samples` must be at least 0, got {report_samples}")
     config = {**generator.config, "max_holes": thresholds.max_holes, "min_confidence": thresholds.min_confidence}
     started = time.monotonic()
     with DatasetWriter(out, config, generator.seed, generator.parts, call=call, notes=generator.notes) as writer:
