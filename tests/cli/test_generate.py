@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import cv2
 import numpy as np
@@ -162,7 +163,9 @@ def test_interrupted_says_how_to_go_on(tmp_path):
     for seed in range(20):
         Image.fromarray(_picture(600, 800, seed)).save(tmp_path / f"{seed}.bmp")
     command = [sys.executable, "-m", "wheatstone.cli", "generate", str(tmp_path), str(tmp_path / "out"), *PARTS]
-    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell that runs the tests in the background hands down an ignored SIGINT: give the command what a terminal gives.
+    restore = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=restore)
     manifest = tmp_path / "out" / "manifest.jsonl"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not (manifest.is_file() and manifest.stat().st_size):

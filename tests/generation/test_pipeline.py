@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -106,6 +107,8 @@ def test_killed_and_run_again_gives_the_same_bytes(tmp_path, how):
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=ROOT,
+        # a shell that runs the tests in the background hands down an ignored SIGINT
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     for line in run.stdout:
         if int(line) >= 3:
