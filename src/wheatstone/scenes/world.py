@@ -21,7 +21,6 @@ Colour = tuple[Number, Number, Number]
 Motion = dict[int, tuple[Vector, Number]]
 
 PRIMITIVE_COLUMNS = 22
-MATERIAL_COLUMNS = 25
 
 
 class Kind(IntEnum):
