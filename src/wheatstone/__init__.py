@@ -12,6 +12,7 @@ _PUBLIC = {
     "evaluate": "wheatstone.evaluation",
     "load_dataset": "wheatstone.datasets",
     "load_depth": "wheatstone.depth",
+    "load_matcher": "wheatstone.matching",
     "load_synthesizer": "wheatstone.synthesis",
     "read_disparity": "wheatstone.files",
     "read_image": "wheatstone.files",
@@ -19,7 +20,7 @@ _PUBLIC = {
     "train": "wheatstone.training",
     "write_disparity": "wheatstone.files",
 }
-_ROOMS = ("depth", "disparity", "evaluation", "geometry", "samples", "scenes", "viewing")
+_ROOMS = ("depth", "disparity", "evaluation", "geometry", "matching", "samples", "scenes", "viewing")
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from wheatstone.evaluation import evaluate
     from wheatstone.files import read_disparity, read_image, write_disparity
     from wheatstone.generation import StereoGenerator
+    from wheatstone.matching import load_matcher
     from wheatstone.samples import StereoSample
     from wheatstone.synthesis import load_synthesizer
     from wheatstone.training import recipes, train
