@@ -9,20 +9,23 @@ from wheatstone.geometry.cleanup import (
     sobel_magnitude,
 )
 from wheatstone.geometry.forward import ForwardWarper, Landing, forward_warp
-from wheatstone.geometry.holes import HoleEnds, hole_ends, hole_origin
+from wheatstone.geometry.holes import HoleEnds, background_fill, hole_ends, hole_origin
 from wheatstone.geometry.padding import Padding, pad_to_multiple
 from wheatstone.geometry.quantiles import quantiles
+from wheatstone.geometry.steps import near_steps
 
 __all__ = [
     "ForwardWarper",
     "HoleEnds",
     "Landing",
     "Padding",
+    "background_fill",
     "backward_warp",
     "clean_disparity",
     "forward_warp",
     "hole_ends",
     "hole_origin",
+    "near_steps",
     "nearest_refill",
     "pad_to_multiple",
     "quantiles",

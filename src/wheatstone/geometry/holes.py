@@ -1,4 +1,4 @@
-"""Holes of a warped view: where their known neighbours are, and what kind of hole each pixel belongs to."""
+"""Holes of a view or map: where their known neighbours are, what kind of hole a pixel belongs to, what lies behind."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wheatstone.samples import Origin
 
-__all__ = ["HoleEnds", "hole_ends", "hole_origin"]
+__all__ = ["HoleEnds", "background_fill", "hole_ends", "hole_origin"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,24 @@ def hole_origin(
     origin = torch.full(hole.shape, int(Origin.DISOCCLUSION), dtype=torch.uint8, device=hole.device)
     origin.masked_fill_(crack, int(Origin.CRACK)).masked_fill_(border, int(Origin.BORDER))
     return origin.masked_fill_(~hole, int(Origin.WARPED))
+
+
+def background_fill(disparity: Float[Tensor, "B 1 H W"], valid: Bool[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
+    """Give unknown pixels the smaller of the two nearest known disparities of their row: what is hidden lies behind.
+
+    Runs that reach an image side have one neighbour only. Rows without any known pixel take the nearest row that has some,
+    the upper of two equally near; an image without any becomes 0. Known pixels are kept as they are.
+    """
+    height, width = disparity.shape[-2:]
+    ends = hole_ends(~valid)
+    unknown = torch.full_like(disparity, torch.inf)
+    from_left = torch.where(ends.left >= 0, disparity.gather(-1, ends.left.clamp(min=0)), unknown)
+    from_right = torch.where(ends.right < width, disparity.gather(-1, ends.right.clamp(max=width - 1)), unknown)
+    filled = torch.where(valid, disparity, from_left.minimum(from_right))
+    empty = ~valid.any(-1)  # [B,1,H]
+    rows = hole_ends(empty[:, :, None])
+    above, below = rows.left[:, :, 0], rows.right[:, :, 0]
+    row = torch.arange(height, device=disparity.device)
+    upper = (above >= 0) & ((row - above <= below - row) | (below >= height))
+    source = torch.where(upper, above, below.clamp(max=height - 1))[..., None].expand(disparity.shape)
+    return filled.gather(-2, source).masked_fill(empty.all(-1)[..., None, None], 0.0)
