@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from wheatstone.errors import InputError, OutputError, TrainingError
 from wheatstone.training import Build, Schedule, recipes, train
-from wheatstone.training.trainer import learning_rate_factor
+from wheatstone.training.schedule import learning_rate_factor
 
 from .tiny import RECIPE, TinyData
 
@@ -153,7 +153,7 @@ def test_half_precision_result_loads_back(tmp_path):
     assert TinyPart.from_pretrained(tmp_path / "run" / "tiny").network is not None
 
 
-@pytest.mark.parametrize("kind", ["constant", "cosine", "one-cycle"])
+@pytest.mark.parametrize("kind", ["constant", "cosine"])
 def test_learning_rate_rises_then_falls_to_its_final_share(kind):
     schedule = Schedule(kind, warmup=0.1, final=0.05)
     factors = [learning_rate_factor(schedule, step, 100) for step in range(100)]
@@ -161,6 +161,21 @@ def test_learning_rate_rises_then_falls_to_its_final_share(kind):
     assert max(factors) == pytest.approx(1.0)
     assert factors[-1] == pytest.approx(1.0 if kind == "constant" else 0.05)
     assert factors[10:] == sorted(factors[10:], reverse=True)
+
+
+@pytest.mark.parametrize(("share", "steps"), [(0.01, 1000), (0.3, 17), (0.5, 4)])
+def test_one_cycle_is_the_one_of_pytorch(share, steps):
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, 2e-4, total_steps=steps, pct_start=share, anneal_strategy="linear", cycle_momentum=False
+    )
+    schedule = Schedule("one-cycle", warmup=share, initial=1 / 25, final=4e-6)
+    for step in range(steps):
+        ours = 2e-4 * learning_rate_factor(schedule, step, steps)
+        assert ours == pytest.approx(optimiser.param_groups[0]["lr"], rel=1e-9)
+        optimiser.step()
+        if step + 1 < steps:
+            theirs.step()
 
 
 def test_the_table_holds_plain_values(tmp_path):

@@ -1,6 +1,7 @@
 """A running mean of the weights: what is saved as the result of a training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -13,26 +14,37 @@ class WeightMean:
 
     def __init__(self, networks: Mapping[str, nn.Module], decay: float) -> None:
         self.decay = decay
-        self.state = {role: _copy(network.state_dict()) for role, network in networks.items()}
+        live = {role: network.state_dict(keep_vars=True) for role, network in networks.items()}
+        self.state = {role: {n: v.detach().clone() for n, v in tensors.items()} for role, tensors in live.items()}
+        pairs = [(self.state[role][name], value) for role, tensors in live.items() for name, value in tensors.items()]
+        self._moving = [(mean, value) for mean, value in pairs if value.is_floating_point()]
+        self._copied = [(mean, value) for mean, value in pairs if not value.is_floating_point()]
 
     @torch.no_grad()
-    def update(self, networks: Mapping[str, nn.Module], step: int) -> None:
+    def update(self, step: int) -> None:
         """Move towards the weights after `step` steps; buffers of integers are copied."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for role, network in networks.items():
-            for name, value in network.state_dict().items():
-                mean = self.state[role][name]
-                if value.is_floating_point():
-                    mean.lerp_(value, 1 - decay)
-                else:
-                    mean.copy_(value)
+        means, values = [mean for mean, _ in self._moving], [value.detach() for _, value in self._moving]
+        torch._foreach_lerp_(means, values, 1 - decay)  # one launch for all of them on a GPU
+        for mean, value in self._copied:
+            mean.copy_(value)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """The networks hold the mean inside, and afterwards their own weights again, bit by bit."""
+        kept = [value.detach().clone() for _, value in self._moving]
+        try:
+            with torch.no_grad():
+                for mean, value in self._moving:
+                    value.copy_(mean)
+            yield
+        finally:
+            with torch.no_grad():
+                for (_, value), own in zip(self._moving, kept, strict=True):
+                    value.copy_(own)
 
     def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Take over a saved state."""
         for role, tensors in state.items():
             for name, value in tensors.items():
                 self.state[role][name].copy_(value)
-
-
-def _copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in state.items()}

@@ -1,10 +1,12 @@
 """Which item a step sees: a pure function of (seed, step), so that resume is exact and worker count does not matter."""
 
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -87,24 +89,60 @@ class _Positions(Dataset[Mapping[str, Any]]):
 
 
 def micro_batches(
-    source: DataSource, split: Split, seed: int, *, rank: int, steps: range, workers: int = 0
+    source: DataSource, split: Split, seed: int, *, rank: int, steps: range, workers: int = 0, pin: bool = False
 ) -> Iterator[tuple[list[int], dict[str, Any]]]:
     """Yield (positions, batch) of this process, micro-batch by micro-batch, for every step of `steps`.
+
+    Args:
+        source: the items.
+        split: how a step is dealt out.
+        seed: of the run.
+        rank: this process.
+        steps: the steps to go.
+        workers: processes that prepare items; they live until the last step.
+        pin: put batches into pinned memory, from which a GPU copies while it computes.
 
     Raises:
         InputError: an empty source.
     """
     if len(source) == 0:
         raise InputError("the training data holds no items")
-    plan = [list(split.positions(step, rank, micro)) for step in steps for micro in range(split.accumulate)]
+    plan = _Plan(split, rank, steps)
     loader = DataLoader(
         _Positions(source, split.batch, seed),
         batch_sampler=plan,
         num_workers=workers,
         collate_fn=_collate,
+        pin_memory=pin,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_quiet_worker,
         generator=torch.Generator(),  # the loader draws a number nobody uses: not from the global generator
     )
     yield from zip(plan, loader, strict=True)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The positions of every micro-batch of one process, made when asked for."""
+
+    split: Split
+    rank: int
+    steps: range
+
+    def __len__(self) -> int:
+        return len(self.steps) * self.split.accumulate
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self.steps:
+            for micro in range(self.split.accumulate):
+                yield list(self.split.positions(step, self.rank, micro))
+
+
+def _quiet_worker(_number: int) -> None:
+    """A worker computes on its own core alone, and leaves Ctrl-C to the training, which lets it finish its step."""
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

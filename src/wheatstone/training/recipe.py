@@ -3,6 +3,7 @@
 Everything is JSON, so the resolved recipe is saved beside its output, compared on resume and run again.
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import import_module
@@ -27,19 +28,39 @@ class Build:
         """Import the target and call it with the options and `more`.
 
         Raises:
+            InputError: the target does not exist, or does not know an option.
+        """
+        function = self.function()
+        if unknown := [name for name in self.options if not self.takes(name)]:
+            raise InputError(f"{self.target} has no option {unknown[0]!r}: it has {', '.join(self.known()) or 'none'}")
+        return function(**self.options, **more)
+
+    def function(self) -> Any:
+        """The callable behind the name.
+
+        Raises:
             InputError: the target does not exist.
         """
         module, _, name = self.target.partition(":")
         try:
-            function = getattr(import_module(module), name)
+            return getattr(import_module(module), name)
         except (ImportError, AttributeError) as error:
             raise InputError(f"a recipe names {self.target!r}, which cannot be imported: {error}") from error
-        return function(**self.options, **more)
+
+    def known(self) -> list[str]:
+        """Names of its keyword arguments."""
+        kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return [name for name, entry in inspect.signature(self.function()).parameters.items() if entry.kind in kinds]
+
+    def takes(self, name: str) -> bool:
+        """Whether it has a keyword argument of this name (or takes any)."""
+        entries = inspect.signature(self.function()).parameters.values()
+        return name in self.known() or any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in entries)
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """AdamW; weight decay acts on weight matrices and kernels only, never on biases, gains or norms."""
+    """AdamW; weight decay acts on weight matrices and kernels only, not on biases, gains or norms, unless `decay_all`."""
 
     lr: float = 1e-3
     """Peak learning rate."""
@@ -50,19 +71,31 @@ class Optimiser:
     betas: tuple[float, float] = (0.9, 0.99)
     """Decay of the first and second moment."""
 
+    decay_all: bool = False
+    """Decay every parameter, as published trainings do that hand all of them to AdamW."""
+
+    eps: float = 1e-8
+    """Added to the root of the second moment."""
+
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Factor of the learning rate by role, or by `role.prefix` of a parameter's name; the longest that fits counts."""
+
 
 @dataclass(frozen=True)
 class Schedule:
     """Learning rate as a pure function of the step, so that a resumed run needs no state for it."""
 
     kind: Literal["constant", "cosine", "one-cycle"] = "cosine"
-    """Shape after the warm-up: flat, half a cosine, or a straight line down (one-cycle)."""
+    """Shape after the warm-up: flat, half a cosine, or a straight line down (one-cycle, as PyTorch's with linear annealing)."""
 
     warmup: float = 0.02
-    """Share of all steps that rises linearly from zero."""
+    """Share of all steps that rises linearly (`pct_start` of a one-cycle)."""
 
     final: float = 0.01
-    """Learning rate at the last step as a share of the peak."""
+    """Learning rate at the last step as a share of the peak; PyTorch's one-cycle ends at 4e-6."""
+
+    initial: float = 0.04
+    """Learning rate of a one-cycle's first step as a share of the peak; the other kinds rise from nothing."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +112,7 @@ class Recipe:
     """Role to part; the objective receives the networks under these names."""
 
     objective: Build
-    """Builds `objective(modules, batch, step, generators) -> {term: (sum, count, weight)}`."""
+    """Builds `objective(modules, batch, step, generators) -> {term: (sum, count, weight)}`; see `StepLoss`."""
 
     data: Build
     """Builds the data source; called with `folder=` (what the user gave, or a place under the output) and `seed=`."""
@@ -96,6 +129,9 @@ class Recipe:
     trained: tuple[str, ...] = ()
     """Roles that learn; empty means all, the others stay as they were built."""
 
+    start: Mapping[str, str] = field(default_factory=dict)
+    """Role to the weights it starts from: a folder of that part, a published file, or an address of the Hub."""
+
     optimiser: Optimiser = field(default_factory=Optimiser)
     """How the weights move."""
 
@@ -111,6 +147,15 @@ class Recipe:
     ema_decay: float | None = 0.999
     """Decay of the running mean of the weights, which is what is saved as the result; none for no mean."""
 
+    evaluate: Build | None = None
+    """Builds what measures the parts while they train: `len()` items, `evaluation(parts, index) -> {figure: value}`."""
+
+    evaluate_every: int = 1000
+    """Steps between evaluations; the last step is always evaluated."""
+
+    decides: str = ""
+    """Figure (lower is better; `+name`: higher) whose best evaluation is kept in OUT/best; empty keeps none."""
+
     seed: int = 0
     """Seeds the first weights, the order of the data and every random draw."""
 
@@ -122,6 +167,12 @@ class Recipe:
 
     save_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Number format of the weights in the result."""
+
+    tf32: bool = True
+    """On NVIDIA GPUs, let float32 products be computed from 19-bit factors: several times faster, nearly as exact."""
+
+    compile: bool = False
+    """Compile the trained networks (`torch.compile`); the first steps then take minutes."""
 
     def with_changes(self, **changes: Any) -> "Recipe":
         """Replace fields, checking the names.

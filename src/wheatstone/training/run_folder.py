@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,21 @@ from wheatstone.checkpoints import Part, load_json
 from wheatstone.errors import CheckpointError, OutputError
 from wheatstone.files import atomic_path, write_bytes
 from wheatstone.files.atomic import output_errors
-from wheatstone.training.recipe import Recipe
+from wheatstone.training.recipe import Optimiser, Recipe, Schedule
 
 __all__ = ["RunFolder"]
 
-# What may differ between an interrupted run and the one that goes on: how long, and how often it writes.
-_FREE_FIELDS = ("steps", "save_every", "log_every", "accumulate", "about")
+# What may differ between an interrupted run and the one that goes on: how long, how often it writes, how it is computed.
+_FREE_FIELDS = ("steps", "save_every", "log_every", "accumulate", "about", "evaluate_every", "tf32", "compile")
+
+_UNFINISHED = ".unfinished-"
 
 
 class RunFolder:
     """Reads and writes one run.
 
     Layout: `recipe.json` (resolved), `log.jsonl` (one line per logged step), `checkpoints/step-NNNNNNN/state.pt` (the last
-    one only), one folder of weights per trained part, `tensorboard/`.
+    one only), one folder of weights per trained part, the same under `best/` if a figure decides, `tensorboard/`.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -41,6 +44,7 @@ class RunFolder:
             raise OutputError(f"{self.path}: holds a run at {checkpoint.name}; resume it or choose another folder")
         with output_errors(self.path):
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        self._sweep()
         new = _plain(recipe.as_dict())
         recipe_file = self.path / "recipe.json"
         if checkpoint is not None:
@@ -49,10 +53,17 @@ class RunFolder:
         return checkpoint
 
     def _check_same(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+        old = _with_defaults(old)
         differing = [name for name in new if name not in _FREE_FIELDS and old.get(name) != new[name]]
         if differing:
             detail = "; ".join(f"{name}: {old.get(name)!r} there, {new[name]!r} now" for name in differing)
             raise OutputError(f"{self.path}: holds a run of another recipe ({detail}); choose another folder")
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left half written."""
+        places = (self.path, self.path / "best", self.path / "checkpoints")
+        for path in [path for place in places for path in place.glob(f"{_UNFINISHED}*")]:
+            shutil.rmtree(path, ignore_errors=True)
 
     def last_checkpoint(self) -> Path | None:
         """Newest complete checkpoint; unfinished ones carry another name and are never seen."""
@@ -66,15 +77,11 @@ class RunFolder:
             OutputError: it cannot be written; the older checkpoint stays.
         """
         folder = self.path / "checkpoints" / f"step-{step:07d}"
-        unfinished = folder.with_name(f".unfinished-{folder.name}")
-        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished = _fresh_beside(folder)
         path = unfinished / "state.pt"
         with atomic_path(path) as temporary, output_errors(path), temporary.open("wb") as stream:
             torch.save(dict(state), stream)
-        with output_errors(folder):
-            if folder.exists():
-                shutil.rmtree(folder)
-            unfinished.rename(folder)
+        _into_place(unfinished, folder)
         for other in folder.parent.glob("step-*"):
             if other != folder:
                 shutil.rmtree(other)
@@ -92,15 +99,31 @@ class RunFolder:
             raise CheckpointError(f"{folder}: cannot be read ({error}); delete it to start afresh") from error
         return state
 
-    def save_part(self, role: str, part: Part, facts: Mapping[str, Any]) -> Path:
-        """Write the weights of a part and what made them (`training.json`) as a folder `from_pretrained` reads."""
-        folder, unfinished = self.path / role, self.path / f".unfinished-{role}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        part.save_pretrained(unfinished)
+    def save_part(self, role: str, part: Part, facts: Mapping[str, Any], *, best: bool = False) -> Path:
+        """Write the weights of a part and what made them (`training.json`) as a folder `from_pretrained` reads.
+
+        Args:
+            role: name of the folder.
+            part: as it is to be used.
+            facts: plain values.
+            best: write it under `best/`.
+        """
+        folder = self.part_folder(role, best=best)
+        unfinished = _fresh_beside(folder)
+        with output_errors(folder):
+            part.save_pretrained(unfinished)
         write_bytes(unfinished / "training.json", (json.dumps(_plain(facts), indent=2) + "\n").encode())
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
+        _into_place(unfinished, folder)
         return folder
+
+    def part_folder(self, role: str, *, best: bool = False) -> Path:
+        """Where the weights of a part lie."""
+        return self.path / "best" / role if best else self.path / role
+
+    def saved_step(self, role: str) -> int | None:
+        """Step of the weights in a part's folder; None when there is no such folder."""
+        facts = self.part_folder(role) / "training.json"
+        return int(load_json(facts)["step"]) if facts.is_file() else None
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to the log."""
@@ -118,6 +141,33 @@ class RunFolder:
         if log.is_file():
             lines = [line for line in log.read_text().splitlines() if _step_of(line) <= step]
             write_bytes(log, "".join(line + "\n" for line in lines).encode())
+
+
+def _fresh_beside(folder: Path) -> Path:
+    """An empty name beside a folder, under which it is written."""
+    unfinished = folder.with_name(_UNFINISHED + folder.name)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return unfinished
+
+
+def _into_place(unfinished: Path, folder: Path) -> None:
+    """Rename a finished folder into place; an older one steps aside first, so that a kill loses at most the older."""
+    old = folder.with_name(f"{_UNFINISHED}old-{folder.name}")
+    with output_errors(folder):
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        unfinished.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _with_defaults(old: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored recipe with the fields that it was written without, as they were then: at their defaults."""
+    fresh = {entry.name: entry.default for entry in fields(Recipe) if entry.default is not MISSING}
+    fresh |= {"start": {}, "trained": []}
+    nested = {"optimiser": _plain(asdict(Optimiser())), "schedule": _plain(asdict(Schedule()))}
+    filled = {**fresh, **old}
+    return {**filled, **{name: {**values, **filled.get(name, {})} for name, values in nested.items()}}
 
 
 def _step_of(line: str) -> float:

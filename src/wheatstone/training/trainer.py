@@ -9,30 +9,32 @@ over valid pixels is the same number, and has the same gradient, however the bat
 
 import math
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from torch import Tensor, nn
 
-from wheatstone.checkpoints import Part
 from wheatstone.errors import InputError, TrainingError
 from wheatstone.progress import Clock, ProgressCallback
-from wheatstone.seeding import seed_for
-from wheatstone.training.ema import WeightMean
-from wheatstone.training.order import DataSource, Split, item_generators, micro_batches
-from wheatstone.training.recipe import Optimiser, Recipe, Schedule
+from wheatstone.training.backends import processes_of_run, training_backends
+from wheatstone.training.order import DataSource, Split, micro_batches
+from wheatstone.training.processes import gathered, on_main, sum_gradients, summed
+from wheatstone.training.recipe import Recipe
 from wheatstone.training.run_folder import RunFolder
+from wheatstone.training.run_state import RunState
+from wheatstone.training.schedule import learning_rate_factor
+from wheatstone.training.stepping import Micro, StepLoss
 from wheatstone.training.table import recipes
+from wheatstone.training.validation import Evaluation, evaluate_parts, is_better
 from wheatstone.training.watch import curves, stop_signal
 
-__all__ = ["TrainingResult", "learning_rate_factor", "train"]
+__all__ = ["TrainingResult", "resolve_recipe", "source_of", "train"]
+
+_SMALLEST_SCALE = 2.0**-14  # of the loss in fp16: below it, it is not overflow that makes gradients infinite
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ class TrainingResult:
 
     tensorboard: bool
     """Whether curves were written for TensorBoard (the extra `train` brings it)."""
+
+    figures: Mapping[str, float]
+    """The last evaluation; empty without one."""
+
+    best: Mapping[str, float]
+    """`step` and `value` of the best evaluation; empty without a figure that decides."""
 
 
 def train(
@@ -70,50 +78,38 @@ def train(
         data: folder the recipe's data lies in or may be kept in (by default a place under `out`), or a data source itself.
         out: folder of the run; see `RunFolder` for what is written there.
         resume: go on from the last checkpoint in `out`, or start when there is none.
-        progress: called after every step.
+        progress: called after every step, on the first process.
         device: `cpu` keeps a run off the accelerator; by default the best device there is.
-        workers: processes that prepare data; the result does not depend on it.
+        workers: processes that prepare data, for each process that trains; the result does not depend on it.
         changes: fields of the recipe to replace, for example `steps=1000`.
 
     Raises:
         InputError: unknown recipe or field, or a batch that cannot be split.
         OutputError: `out` holds another run, or cannot be written.
+        CheckpointError: starting weights or a checkpoint that cannot be used.
         TrainingError: the loss or its gradient is no longer a number; the last checkpoint stays.
         KeyboardInterrupt: the run was stopped; it is saved up to the last whole step.
     """
-    resolved = _resolve(recipe).with_changes(**changes)
+    resolved = resolve_recipe(recipe).with_changes(**changes)
     folder = RunFolder(out)
-    accelerator = Accelerator(mixed_precision=resolved.precision, cpu=device == "cpu")
-    try:
-        Split(resolved.batch, accelerator.num_processes, resolved.accumulate)  # refuses before anything is written
-        checkpoint = folder.last_checkpoint() if not accelerator.is_main_process else None
-        if accelerator.is_main_process:
-            checkpoint = folder.open(resolved, resume=resume)
-        accelerator.wait_for_everyone()
-        run = _Run.start(resolved, accelerator, folder)
+    with processes_of_run(device) as processes, training_backends(resolved, processes.device):
+        Split(resolved.batch, processes.num_processes, resolved.accumulate)  # refuses before anything is written
+        checkpoint = on_main(processes, lambda: folder.open(resolved, resume=resume))
+        state = RunState.start(resolved, processes)
         if checkpoint is not None:
-            run.restore(folder.load_checkpoint(checkpoint))
-        source = _source(resolved, data, folder)
-        return run.to_the_end(source, progress, workers)
-    finally:
-        accelerator.end_training()
-        accelerator.free_memory()
-        AcceleratorState._reset_state()
+            state.restore(folder.load_checkpoint(checkpoint))
+        on_main(processes, lambda: folder.cut_log(state.step))
+        source = source_of(resolved, data, folder.path / "data")
+        evaluation = resolved.evaluate() if resolved.evaluate is not None else None
+        return _Loop(state, folder, evaluation, progress).to_the_end(source, workers)
 
 
-def learning_rate_factor(schedule: Schedule, step: int, steps: int) -> float:
-    """Learning rate of a step as a share of the peak: a pure function."""
-    warm = max(1, round(schedule.warmup * steps))
-    if step < warm:
-        return (step + 1) / warm
-    if schedule.kind == "constant":
-        return 1.0
-    done = (step - warm) / max(1, steps - 1 - warm)
-    falling = 1 - done if schedule.kind == "one-cycle" else 0.5 + 0.5 * math.cos(math.pi * done)
-    return schedule.final + (1 - schedule.final) * falling
+def resolve_recipe(recipe: str | Recipe) -> Recipe:
+    """A recipe by its name.
 
-
-def _resolve(recipe: str | Recipe) -> Recipe:
+    Raises:
+        InputError: no such recipe.
+    """
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in recipes:
@@ -121,249 +117,181 @@ def _resolve(recipe: str | Recipe) -> Recipe:
     return recipes[recipe]
 
 
-def _source(recipe: Recipe, data: str | Path | DataSource | None, folder: RunFolder) -> DataSource:
+def source_of(recipe: Recipe, data: str | Path | DataSource | None, place: Path) -> DataSource:
+    """The data of a recipe: from the folder the user named, else kept in `place`; or the source that was handed in."""
     if data is None or isinstance(data, str | Path):
-        place = Path(data) if data is not None else folder.path / "data"
-        source: DataSource = recipe.data(folder=place, seed=recipe.seed)
+        source: DataSource = recipe.data(folder=Path(data) if data is not None else place, seed=recipe.seed)
         return source
     return data
 
 
-def _parameter_groups(networks: Mapping[str, nn.Module], optimiser: Optimiser) -> list[dict[str, Any]]:
-    parameters = [p for network in networks.values() for p in network.parameters() if p.requires_grad]
-    decayed = [p for p in parameters if p.ndim > 1]
-    plain = [p for p in parameters if p.ndim <= 1]
-    groups = [(decayed, optimiser.weight_decay), (plain, 0.0)]
-    return [{"params": members, "weight_decay": decay} for members, decay in groups if members]
-
-
 @dataclass
-class _Run:
-    """The moving state of one training."""
+class _Loop:
+    """The loop around the state of a run."""
 
-    recipe: Recipe
-    accelerator: Accelerator
+    state: RunState
     folder: RunFolder
-    parts: dict[str, Part]
-    trained: dict[str, nn.Module]
-    modules: dict[str, nn.Module]
-    optimiser: Any
-    objective: Any
-    mean: WeightMean | None
-    step: int = 0
-    seconds: float = 0.0
-    losses: dict[str, float] = field(default_factory=dict)
+    evaluation: Evaluation | None
+    progress: ProgressCallback | None
 
-    @classmethod
-    def start(cls, recipe: Recipe, accelerator: Accelerator, folder: RunFolder) -> "_Run":
-        """Build everything from the recipe; the first weights depend on its seed alone."""
-        with torch.random.fork_rng():
-            torch.manual_seed(seed_for(recipe.seed, recipe.name, "weights"))
-            parts = {role: build() for role, build in recipe.parts.items()}
-        roles = recipe.trained or tuple(parts)
-        networks = {role: part.network for role, part in parts.items() if part.network is not None}
-        if missing := sorted(set(roles) - set(networks)):
-            raise InputError(f"recipe {recipe.name!r} trains {', '.join(missing)}, which has no network")
-        trained = {role: networks[role].train() for role in roles}
-        for role, network in networks.items():
-            if role not in trained:
-                network.requires_grad_(False).eval().to(accelerator.device)
-        settings = recipe.optimiser
-        groups = _parameter_groups(trained, settings)
-        optimiser = torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas)
-        modules = {**networks, **{role: accelerator.prepare(network) for role, network in trained.items()}}
-        mean = WeightMean(trained, recipe.ema_decay) if recipe.ema_decay is not None else None
-        prepared = accelerator.prepare(optimiser)
-        return cls(recipe, accelerator, folder, parts, trained, modules, prepared, recipe.objective(), mean)
-
-    def state(self) -> dict[str, Any]:
-        """Everything a resumed run needs."""
-        scaler = self.accelerator.scaler
-        return {
-            "step": self.step,
-            "seconds": self.seconds,
-            "losses": self.losses,
-            "networks": {role: network.state_dict() for role, network in self.trained.items()},
-            "mean": self.mean.state if self.mean is not None else {},
-            "optimiser": self.optimiser.state_dict(),
-            "scaler": scaler.state_dict() if scaler is not None else {},
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over a checkpoint."""
-        self.step, self.seconds, self.losses = state["step"], state["seconds"], dict(state.get("losses", {}))
-        for role, network in self.trained.items():
-            network.load_state_dict(state["networks"][role])
-        if self.mean is not None:
-            self.mean.load(state["mean"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        if self.accelerator.scaler is not None and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
-        if self.accelerator.is_main_process:
-            self.folder.cut_log(self.step)
-
-    def to_the_end(self, source: DataSource, progress: ProgressCallback | None, workers: int) -> TrainingResult:
-        """The loop."""
-        recipe, split = self.recipe, Split(self.recipe.batch, self.accelerator.num_processes, self.recipe.accumulate)
-        rank, main = self.accelerator.process_index, self.accelerator.is_main_process
-        stream = micro_batches(
-            source, split, recipe.seed, rank=rank, steps=range(self.step, recipe.steps), workers=workers
+    def __post_init__(self) -> None:
+        state = self.state
+        self.recipe, self.processes = state.recipe, state.processes
+        self.objective = StepLoss(
+            self.recipe.objective(), state.modules, state.processes, self.recipe.seed, self.recipe.precision
         )
-        clock = Clock(f"train {recipe.name}", recipe.steps, self.step)
-        earlier, began = self.seconds, time.monotonic()
-        with curves(self.folder.path, self.step) if main else nullcontext() as board, stop_signal() as stop:
-            while self.step < recipe.steps:
-                self.one_step([next(stream) for _ in range(split.accumulate)])
-                self.seconds = earlier + time.monotonic() - began
-                stopped = self._anyone(stop.is_set())
-                last = self.step == recipe.steps
-                if board is not None and (last or self.step % recipe.log_every == 0):
-                    self._log(board)
-                if last or stopped or self.step % recipe.save_every == 0:
-                    self.save()
-                if progress is not None:
-                    progress(clock.at(self.step, f"loss {self.losses['loss']:.4f}"))
+        if not self.processes.is_main_process:
+            self.progress = None
+
+    def to_the_end(self, source: DataSource, workers: int) -> TrainingResult:
+        """Step, evaluate, log and save until the last step or until somebody asks to stop."""
+        recipe, state, main = self.recipe, self.state, self.processes.is_main_process
+        clock = Clock(f"train {recipe.name}", recipe.steps, state.step)
+        stream = self._stream(source, workers)
+        earlier, began = state.seconds, time.monotonic()
+        with curves(self.folder.path, state.step) if main else nullcontext() as board, stop_signal() as stop:
+            while state.step < recipe.steps:
+                stopped = self._one_step([next(stream) for _ in range(recipe.accumulate)], stop.is_set())
+                state.seconds = earlier + time.monotonic() - began
+                last = state.step == recipe.steps
+                if last or state.step % recipe.log_every == 0:
+                    self._log(board, state.losses, self._rate())
+                if self.evaluation is not None and (last or state.step % recipe.evaluate_every == 0):
+                    self._evaluate(board)
+                if last or stopped or state.step % recipe.save_every == 0:
+                    self._save()
+                if self.progress is not None:
+                    self.progress(clock.at(state.step, self._note()))
                 if stopped and not last:
                     raise KeyboardInterrupt
-        folders = {role: self.folder.path / role for role in self.trained}
-        return TrainingResult(self.step, dict(self.losses), folders, find_spec("tensorboard") is not None)
-
-    def one_step(self, micros: list[tuple[list[int], dict[str, Any]]]) -> None:
-        """One optimiser step over all micro-batches."""
-        recipe, accelerator = self.recipe, self.accelerator
-        factor = learning_rate_factor(recipe.schedule, self.step, recipe.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = recipe.optimiser.lr * factor
-        keys = [str(key) for _, batch in micros for key in batch.get("key", [])]
-        counts = self._counts(micros) if len(micros) > 1 else None
-        totals: dict[str, float] = {}
-        for number, (positions, batch) in enumerate(micros):
-            with ExitStack() as stack:
-                if number < len(micros) - 1:
-                    for role in self.trained:
-                        stack.enter_context(accelerator.no_sync(self.modules[role]))
-                terms = self._terms(positions, batch)
-                denominators = counts if counts is not None else self._reduced({n: t[1] for n, t in terms.items()})
-                loss = self._loss(terms, denominators, totals)
-                self._check(float(loss.detach()), keys, "the loss")
-                accelerator.backward(loss * accelerator.num_processes)
-        self._move(keys)
-        self.losses = self._summary(terms, totals)
-
-    def _terms(self, positions: list[int], batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor, float]]:
-        device = self.accelerator.device
-        moved = {name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()}
-        generators = item_generators(positions, self.recipe.seed)
-        with self.accelerator.autocast():
-            terms = self.objective(self.modules, moved, self.step, generators)
-        return {
-            name: (total, torch.as_tensor(count, dtype=torch.float32, device=device), float(weight))
-            for name, (total, count, weight) in terms.items()
-        }
-
-    def _counts(self, micros: list[tuple[list[int], dict[str, Any]]]) -> dict[str, Tensor]:
-        """Counts of the whole step, before the first gradient: the price is a forward pass without gradients."""
-        sums: dict[str, Tensor] = {}
-        with torch.no_grad():
-            for positions, batch in micros:
-                for name, (_, count, _) in self._terms(positions, batch).items():
-                    sums[name] = sums.get(name, torch.zeros_like(count)) + count
-        return self._reduced(sums)
-
-    def _reduced(self, counts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Add over processes, in the order of the names."""
-        stacked = torch.stack([count.detach().reshape(()) for count in counts.values()])
-        if self.accelerator.num_processes > 1:
-            stacked = self.accelerator.reduce(stacked, "sum")
-        return dict(zip(counts, stacked, strict=True))
-
-    def _loss(
-        self,
-        terms: Mapping[str, tuple[Tensor, Tensor, float]],
-        counts: Mapping[str, Tensor],
-        totals: dict[str, float],
-    ) -> Tensor:
-        """Share of this micro-batch in the weighted mean; a term with no counted element at all contributes nothing."""
-        shares = []
-        for name, (total, _, weight) in terms.items():
-            mean = (
-                total.float() / counts[name].clamp(min=torch.finfo(torch.float32).tiny)
-                if counts[name] > 0
-                else 0 * total
-            )
-            totals[name] = totals.get(name, 0.0) + float(mean.detach())
-            shares.append(weight * mean)
-        return torch.stack([share.reshape(()) for share in shares]).sum()
-
-    def _move(self, keys: list[str]) -> None:
-        accelerator, recipe = self.accelerator, self.recipe
-        parameters = [p for network in self.trained.values() for p in network.parameters() if p.requires_grad]
-        norm = accelerator.clip_grad_norm_(parameters, recipe.clip_norm or float("inf"))
-        if accelerator.scaler is None:  # with loss scaling an infinite gradient is normal: the scaler skips the step
-            self._check(float(norm), keys, "the gradient")
-        self.optimiser.step()
-        self.optimiser.zero_grad()
-        if self.mean is not None:
-            self.mean.update(self.trained, self.step)
-        self.step += 1
-
-    def _check(self, value: float, keys: list[str], what: str) -> None:
-        """The guard: a step that went wrong must not touch the weights."""
-        if math.isfinite(value):
-            return
-        entry = {"step": self.step, "what": what, "keys": keys, "process": self.accelerator.process_index}
-        self.folder.log_failure(entry)
-        raise TrainingError(
-            f"{what} of step {self.step} is {value}; its items are listed in {self.folder.path / 'failure.json'}. The last "
-            "checkpoint is untouched: resume with a lower learning rate, precision='no' or a smaller clip_norm in a new folder"
+        self._complete()
+        folders = {role: self.folder.part_folder(role) for role in state.trained}
+        curves_written = find_spec("tensorboard") is not None
+        return TrainingResult(
+            state.step, dict(state.losses), folders, curves_written, dict(state.figures), dict(state.best)
         )
 
-    def _summary(
-        self, terms: Mapping[str, tuple[Tensor, Tensor, float]], totals: Mapping[str, float]
-    ) -> dict[str, float]:
-        sums = dict(totals)
-        if self.accelerator.num_processes > 1:
-            stacked = torch.tensor(list(sums.values()), device=self.accelerator.device)
-            sums = dict(zip(sums, self.accelerator.reduce(stacked, "sum").tolist(), strict=True))
-        return {**sums, "loss": sum(terms[name][2] * value for name, value in sums.items())}
+    def _stream(self, source: DataSource, workers: int) -> Iterator[Micro]:
+        recipe, processes = self.recipe, self.processes
+        return micro_batches(
+            source,
+            Split(recipe.batch, processes.num_processes, recipe.accumulate),
+            recipe.seed,
+            rank=processes.process_index,
+            steps=range(self.state.step, recipe.steps),
+            workers=workers,
+            pin=processes.device.type == "cuda",
+        )
 
-    def _anyone(self, flag: bool) -> bool:
-        """Whether any process was asked to stop; all must stop at the same step."""
-        if self.accelerator.num_processes == 1:
-            return flag
-        votes = self.accelerator.reduce(torch.tensor(float(flag), device=self.accelerator.device), "sum")
-        return bool(votes > 0)
+    def _rate(self) -> float:
+        return float(self.state.optimiser.param_groups[0]["lr"])
 
-    def _log(self, board: Any) -> None:
-        rate = self.optimiser.param_groups[0]["lr"]
-        self.folder.log({"step": self.step, "seconds": round(self.seconds, 1), "lr": rate, **self.losses})
-        for name, value in {**self.losses, "lr": rate}.items():
-            board.add_scalar(name, value, self.step)
+    def _note(self) -> str:
+        """What to show beside the bar: the loss, and the figure that decides (or the first) of the last evaluation."""
+        figure = self.recipe.decides.removeprefix("+") or next(iter(self.state.figures), "")
+        value = self.state.figures.get(figure)
+        return f"loss {self.state.losses['loss']:.4f}" + (f", {figure} {value:.3f}" if value is not None else "")
 
-    def save(self) -> None:
+    def _one_step(self, micros: list[Micro], stop: bool) -> bool:
+        """One optimiser step over all micro-batches; says whether any process was asked to stop: all do so together."""
+        recipe, state = self.recipe, self.state
+        factor = learning_rate_factor(recipe.schedule, state.step, recipe.steps)
+        for group in state.optimiser.param_groups:
+            group["lr"] = recipe.optimiser.lr * factor * group["rate"]
+        gradients = self.objective.backward(micros, state.step, state.scaler.scale)
+        parameters = state.parameters
+        sum_gradients(self.processes, parameters)
+        state.scaler.unscale_(state.optimiser)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, recipe.clip_norm or math.inf)
+        votes = summed(self.processes, torch.full((), float(stop), device=self.processes.device))
+        losses, shares, (length, stopped) = gradients.read(norm, votes)
+        self._guard(losses["loss"], shares, length, micros)
+        state.scaler.step(state.optimiser)
+        state.scaler.update()
+        state.optimiser.zero_grad()
+        if state.mean is not None:
+            state.mean.update(state.step)
+        state.step += 1
+        state.losses = losses
+        return stopped > 0
+
+    def _guard(self, loss: float, shares: list[float], norm: float, micros: list[Micro]) -> None:
+        """A step that went wrong must not touch the weights; every process comes to the same verdict."""
+        scaled = self.state.scaler.is_enabled()
+        if not math.isfinite(loss):
+            what, value, suspects = "the loss", loss, [not math.isfinite(share) for share in shares]
+        elif not math.isfinite(norm) and (not scaled or self.state.scaler.get_scale() < _SMALLEST_SCALE):
+            # with loss scaling an infinite gradient is normal at first: the scaler skips the step and halves its factor
+            what, value, suspects = "the gradient", norm, [True] * len(shares)
+        else:
+            return
+        guilty = [batch for (_, batch), odd in zip(micros, suspects, strict=True) if odd]
+        keys = gathered(self.processes, [str(key) for batch in guilty for key in batch.get("key", [])])
+        step = self.state.step
+        place = self.folder.path / "failure.json"
+        entry = {"step": step, "what": what, "value": str(value), "keys": keys, "losses": _plain(self.state.losses)}
+        on_main(self.processes, lambda: self.folder.log_failure(entry))
+        raise TrainingError(
+            f"{what} of step {step} is {value}; its items are listed in {place} ({', '.join(keys[:3])}"
+            f"{', ...' if len(keys) > 3 else ''}). The last checkpoint is untouched: resume with a lower learning rate, "
+            "precision='no' or a smaller clip_norm in a new folder"
+        )
+
+    def _log(self, board: Any, values: Mapping[str, float], rate: float | None = None, group: str = "") -> None:
+        """One line of the log and the points of the curves; of an evaluation the figures stand in a group of their own."""
+        if board is None:
+            return
+        state = self.state
+        head = {"step": state.step, "seconds": round(state.seconds, 1)}
+        entry = {**head, group: dict(values)} if group else {**head, "lr": rate, **values}
+        self.folder.log(entry)
+        for name, value in (values if group else {**values, "lr": rate}).items():
+            board.add_scalar(f"{group}/{name}" if group else name, value, state.step)
+
+    def _evaluate(self, board: Any) -> None:
+        """Measure the parts as they would be used now, and keep them if they are the best so far."""
+        state, decides = self.state, self.recipe.decides
+        if self.evaluation is None:
+            return
+        with state.result() as parts, torch.no_grad():
+            state.figures = evaluate_parts(self.evaluation, parts, self.processes, self.progress)
+            self._log(board, state.figures, group="evaluation")
+            if not decides:
+                return
+            value = state.figures.get(decides.removeprefix("+"), math.nan)
+            if is_better(decides, value, state.best.get("value")):
+                state.best = {"step": state.step, "value": value}
+                on_main(self.processes, lambda: self._save_parts(best=True))
+
+    def _save(self) -> None:
         """Write the checkpoint and the parts as they would be used now."""
-        if self.accelerator.is_main_process:
-            self.folder.save_checkpoint(self.step, self.state())
-            self._save_parts()
-        self.accelerator.wait_for_everyone()
+        on_main(self.processes, lambda: self.folder.save_checkpoint(self.state.step, self.state.saved()) and None)
+        with self.state.result():
+            on_main(self.processes, self._save_parts)
 
-    def _save_parts(self) -> None:
-        dtype = getattr(torch, self.recipe.save_dtype)
+    def _save_parts(self, best: bool = False) -> None:
+        state = self.state
         facts = {
             "recipe": self.recipe.as_dict(),
-            "step": self.step,
-            "minutes": round(self.seconds / 60, 1),
+            "step": state.step,
+            "minutes": round(state.seconds / 60, 1),
             "threads": torch.get_num_threads(),
-            "device": self.accelerator.device.type,
-            "losses": self.losses,
+            "processes": self.processes.num_processes,
+            "device": self.processes.device.type,
+            "losses": state.losses,
+            "figures": state.figures,
             "torch": torch.__version__,
         }
-        for role, network in self.trained.items():
-            weights = {
-                n: v.detach().cpu() for n, v in (self.mean.state[role] if self.mean else network.state_dict()).items()
-            }
-            with torch.random.fork_rng():
-                fresh: Part = self.recipe.parts[role]()
-            if fresh.network is not None:
-                fresh.network.load_state_dict(weights)
-            self.folder.save_part(role, fresh.to(dtype=dtype), facts)
+        for role in state.trained:
+            self.folder.save_part(role, state.exported(state.parts[role]), facts, best=best)
+
+    def _complete(self) -> None:
+        """A run killed between its last checkpoint and its weights has nothing left to do but to write these."""
+        if any(self.folder.saved_step(role) != self.state.step for role in self.state.trained):
+            with self.state.result():
+                on_main(self.processes, self._save_parts)
+
+
+def _plain(losses: Mapping[str, float]) -> dict[str, Any]:
+    """NaN and inf are no JSON."""
+    return {name: value if math.isfinite(value) else str(value) for name, value in losses.items()}
