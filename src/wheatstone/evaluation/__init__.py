@@ -1,7 +1,7 @@
 """Metrics, benchmark protocols, reports."""
 
-from wheatstone.evaluation.benchmark import evaluate
-from wheatstone.evaluation.controls import ConstantDepth
+from wheatstone.evaluation.benchmark import evaluate, validate_matcher
+from wheatstone.evaluation.controls import ConstantDepth, ConstantDisparity
 from wheatstone.evaluation.depth_metrics import (
     AffineFit,
     align_affine,
@@ -11,15 +11,20 @@ from wheatstone.evaluation.depth_metrics import (
     inverse_depth_metrics,
 )
 from wheatstone.evaluation.disparity_metrics import disparity_metrics
+from wheatstone.evaluation.matcher_presets import MATCHER_PROTOCOLS, matcher_protocol
+from wheatstone.evaluation.matcher_protocol import MatcherProtocol
 from wheatstone.evaluation.protocols import DepthProtocol, SynthesisProtocol
 from wheatstone.evaluation.report import Column, Report, Row
 from wheatstone.evaluation.view_metrics import border_holes, gradient_energy, masked_psnr, synthesis_metrics
 
 __all__ = [
+    "MATCHER_PROTOCOLS",
     "AffineFit",
     "Column",
     "ConstantDepth",
+    "ConstantDisparity",
     "DepthProtocol",
+    "MatcherProtocol",
     "Report",
     "Row",
     "SynthesisProtocol",
@@ -33,5 +38,7 @@ __all__ = [
     "gradient_energy",
     "inverse_depth_metrics",
     "masked_psnr",
+    "matcher_protocol",
     "synthesis_metrics",
+    "validate_matcher",
 ]

@@ -1,10 +1,13 @@
-"""`evaluate`: a part and its controls on a data set, item by item."""
+"""`evaluate`: a part and its controls on a data set, item by item. `validate_matcher`: one matcher, means only."""
 
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -12,41 +15,58 @@ from wheatstone.checkpoints import Part
 from wheatstone.datasets import load_dataset
 from wheatstone.depth import DepthEstimator
 from wheatstone.errors import InputError
-from wheatstone.evaluation.controls import DEPTH_CONTROLS, SYNTHESIS_CONTROLS, depth_control, synthesis_control
+from wheatstone.evaluation.controls import (
+    DEPTH_CONTROLS,
+    MATCHER_CONTROLS,
+    SYNTHESIS_CONTROLS,
+    depth_control,
+    matcher_control,
+    synthesis_control,
+)
+from wheatstone.evaluation.matcher_protocol import MatcherProtocol
 from wheatstone.evaluation.protocols import DepthProtocol, SkippedItem, SynthesisProtocol
 from wheatstone.evaluation.report import Report, Row
+from wheatstone.matching import StereoMatcher
 from wheatstone.progress import Clock, ProgressCallback
 from wheatstone.samples import StereoSample
 from wheatstone.seeding import generator_for
 from wheatstone.synthesis import ViewSynthesizer
 
-__all__ = ["evaluate"]
+__all__ = ["Watcher", "evaluate", "validate_matcher"]
+
+Watcher = Callable[[str, Any, Mapping[str, Any], Mapping[str, Mapping[str, float]]], None]
+"""Sees every item: its key, its truth, the output of each part and the figures of each part."""
 
 
 def evaluate(
     part: Part,
     dataset: Sequence[StereoSample] | str | Path,
     *,
-    protocol: DepthProtocol | SynthesisProtocol | None = None,
+    protocol: DepthProtocol | SynthesisProtocol | MatcherProtocol | None = None,
     label: str | None = None,
     baselines: Mapping[str, Part] | None = None,
     seed: int = 0,
     progress: ProgressCallback | None = None,
+    watch: Watcher | None = None,
+    sgbm_range: Literal["own", "truth"] = "own",
 ) -> Report:
-    """Measure a depth estimator or a synthesizer, always beside the trivial alternatives.
+    """Measure a depth estimator, a matcher or a synthesizer, always beside the trivial alternatives.
 
-    Controls that are always in the table: `row-prior` and `constant` for depth, `rows`, `classical` and `warp` for
-    synthesizers. Items that the protocol cannot score (no truth, truth too sparse) are left out and named in the remarks.
-    Interrupted (Ctrl-C) after the first item, it returns what it has with `complete=False`.
+    Controls that are always in the table: `row-prior` and `constant` for depth, `sgbm` and `constant` for matchers, `rows`,
+    `classical` and `warp` for synthesizers. Items that the protocol cannot score (no truth, truth too sparse) are left out
+    and named in the remarks. One item is in memory at a time. Interrupted (Ctrl-C) after the first item, it returns what it
+    has with `complete=False`.
 
     Args:
-        part: a `DepthEstimator` or a `ViewSynthesizer`.
+        part: a `DepthEstimator`, a `StereoMatcher` or a `ViewSynthesizer`.
         dataset: samples with truth, or what `load_dataset` takes.
         protocol: how to score; the default one for the kind of part.
         label: name of the part in the tables, by default its own.
         baselines: further parts of the same kind, by name.
         seed: run seed of parts that draw random numbers.
         progress: told about every item.
+        watch: sees every item with the outputs, for pictures (`Gallery`).
+        sgbm_range: whether the control `sgbm` is told the largest true disparity of every pair (`truth`), which favours it.
 
     Raises:
         InputError: a part of another kind, a protocol that does not fit it, or no item that can be scored.
@@ -54,18 +74,80 @@ def evaluate(
     samples = load_dataset(dataset) if isinstance(dataset, str | Path) else dataset
     kind, protocol, controls = _choose(part, protocol)
     parts: dict[str, Any] = {label or part.name: part, **(baselines or {})}
-    make = depth_control if kind == "depth" else synthesis_control
-    parts |= {name: make(name) for name in controls if name not in parts}
+    parts |= {name: _control(kind, name, sgbm_range) for name in controls if name not in parts}
+    report = _measure(kind, parts, samples, protocol, seed, progress, watch)
+    extra = {"sgbm_range": sgbm_range} if kind == "matcher" else {}
+    return replace(report, protocol={**report.protocol, "seed": seed, **extra})
+
+
+def validate_matcher(
+    matcher: StereoMatcher,
+    samples: Sequence[StereoSample],
+    protocol: MatcherProtocol | None = None,
+    limit: int | None = None,
+) -> dict[str, float]:
+    """Means of one matcher without controls, for a look now and then during its training.
+
+    The network is in evaluation mode meanwhile and every module returns to its own mode afterwards.
+
+    Args:
+        matcher: on any device.
+        samples: with truth.
+        protocol: how to score; the house's own by default.
+        limit: score only so many samples, from the first.
+
+    Returns:
+        Figure to mean: `epe`, `bad_1`, `bad_2`, `d1`, `density`, `noc/epe`, `edge/epe`, `seconds`, ...; NaN where no sample
+        has the region.
+
+    Raises:
+        InputError: nothing that can be scored.
+    """
+    chosen = samples if limit is None else samples[:limit]
+    with _evaluating(matcher):
+        report = _measure("matcher", {"matcher": matcher}, chosen, protocol or MatcherProtocol(), 0, None, None)
+    return report.means["matcher"]
+
+
+@contextmanager
+def _evaluating(part: Part) -> Iterator[None]:
+    modules = list(part.network.modules()) if part.network is not None else []
+    modes = [module.training for module in modules]
+    if part.network is not None:
+        part.network.eval()
+    try:
+        yield
+    finally:
+        # a network may refuse to train some of its modules, so each gets its own mode back
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+
+
+def _measure(
+    kind: str,
+    parts: Mapping[str, Any],
+    samples: Sequence[StereoSample],
+    protocol: Any,
+    seed: int,
+    progress: ProgressCallback | None,
+    watch: Watcher | None,
+) -> Report:
     rows: list[Row] = []
     skipped: dict[str, str] = {}
+    notes: Counter[str] = Counter()
     clock = Clock(f"evaluate {kind}", total=len(samples))
     complete = False
     try:
-        for index, sample in enumerate(samples):
+        # by index: a sequence of samples need not be iterable
+        for index in range(len(samples)):
+            sample = samples[index]
             try:
-                rows += _score_item(parts, sample, protocol, seed)
+                truth = protocol.truth(sample)
             except SkippedItem as reason:
                 skipped[sample.key] = str(reason)
+            else:
+                rows += _score_item(parts, sample.key, truth, protocol, seed, watch)
+                notes.update(getattr(truth, "notes", ()))
             if progress is not None:
                 progress(clock.at(index + 1, sample.key))
         complete = True
@@ -79,41 +161,61 @@ def evaluate(
     pooled = {name: protocol.pooled([row.figures for row in rows if row.part == name]) for name in parts}
     report = Report(
         title=f"{kind} {next(iter(parts))} on {_name(samples)}",
-        protocol={"name": protocol.name, **asdict(protocol), "seed": seed},
+        protocol={"name": protocol.name, **asdict(protocol)},
         columns=protocol.columns,
         parts=list(parts),
         rows=rows,
         pooled=pooled,
         complete=complete,
     )
-    return _with_remarks(report, kind, skipped)
+    return _with_remarks(report, kind, skipped, notes)
 
 
 def _choose(part: Any, protocol: Any) -> tuple[str, Any, Sequence[str]]:
-    kind: str
-    default: type[DepthProtocol] | type[SynthesisProtocol]
-    controls: Sequence[str]
-    if isinstance(part, DepthEstimator):
-        kind, default, controls = "depth", DepthProtocol, DEPTH_CONTROLS
-    elif isinstance(part, ViewSynthesizer):
-        kind, default, controls = "synthesizer", SynthesisProtocol, SYNTHESIS_CONTROLS
-    else:
-        raise InputError(f"evaluate measures depth estimators and synthesizers, not {type(part).__name__}")
-    protocol = default() if protocol is None else protocol
-    if not isinstance(protocol, default):
-        raise InputError(f"a {kind} is measured by a {default.__name__}, not by a {type(protocol).__name__}")
-    return kind, protocol, controls
+    kinds: tuple[tuple[type, str, Any, Sequence[str]], ...] = (
+        (DepthEstimator, "depth", DepthProtocol, DEPTH_CONTROLS),
+        (StereoMatcher, "matcher", MatcherProtocol, MATCHER_CONTROLS),
+        (ViewSynthesizer, "synthesizer", SynthesisProtocol, SYNTHESIS_CONTROLS),
+    )
+    for base, kind, default, controls in kinds:
+        if isinstance(part, base):
+            protocol = default() if protocol is None else protocol
+            if not isinstance(protocol, default):
+                raise InputError(f"a {kind} is measured by a {default.__name__}, not by a {type(protocol).__name__}")
+            return kind, protocol, controls
+    raise InputError(f"evaluate measures depth estimators, matchers and synthesizers, not {type(part).__name__}")
 
 
-def _score_item(parts: Mapping[str, Any], sample: StereoSample, protocol: Any, seed: int) -> list[Row]:
-    truth = protocol.truth(sample)
-    rows = []
+def _control(kind: str, name: str, sgbm_range: str) -> Part:
+    if kind == "depth":
+        return depth_control(name)
+    return matcher_control(name, sgbm_range) if kind == "matcher" else synthesis_control(name)
+
+
+def _score_item(
+    parts: Mapping[str, Any], key: str, truth: Any, protocol: Any, seed: int, watch: Watcher | None
+) -> list[Row]:
+    outputs: dict[str, Any] = {}
+    figures: dict[str, dict[str, float]] = {}
     for name, part in parts.items():
+        if hasattr(part, "told"):  # a control that knows something of the truth
+            part = part.told(protocol.input_disparity(truth), next(iter(truth.areas.values())))
         started = time.perf_counter()
-        output = _depth(part, truth) if isinstance(protocol, DepthProtocol) else _view(part, truth, sample.key, seed)
+        output = _output(part, truth, protocol, key, seed)
         seconds = time.perf_counter() - started
-        rows.append(Row(sample.key, name, {**protocol.score(output, truth), "seconds": seconds}))
-    return rows
+        figures[name] = {**protocol.score(output, truth), "seconds": seconds}
+        if watch is not None:
+            outputs[name] = output
+    if watch is not None:
+        watch(key, truth, outputs, figures)
+    return [Row(key, name, own) for name, own in figures.items()]
+
+
+def _output(part: Any, truth: Any, protocol: Any, key: str, seed: int) -> Any:
+    if isinstance(protocol, MatcherProtocol):
+        with torch.inference_mode():
+            return protocol.predict(part, truth)
+    return _depth(part, truth) if isinstance(protocol, DepthProtocol) else _view(part, truth, key, seed)
 
 
 def _depth(part: DepthEstimator, truth: Any) -> torch.Tensor:
@@ -133,9 +235,16 @@ def _name(samples: Any) -> str:
     return str(getattr(samples, "name", f"{len(samples)} samples"))
 
 
-def _with_remarks(report: Report, kind: str, skipped: Mapping[str, str]) -> Report:
-    figure, column = ("abs_rel", "AbsRel") if kind == "depth" else ("psnr_inside", "PSNR inside")
-    sign = -1 if kind == "depth" else 1
+# kind -> figure that the remarks compare, its heading, +1 where more is better, unit of a difference, its decimals
+_COMPARED: dict[str, tuple[str, str, int, str, int]] = {
+    "depth": ("abs_rel", "AbsRel", -1, "", 3),
+    "matcher": ("epe", "EPE", -1, " px", 2),
+    "synthesizer": ("psnr_inside", "PSNR inside", 1, " dB", 3),
+}
+
+
+def _with_remarks(report: Report, kind: str, skipped: Mapping[str, str], notes: Mapping[str, int]) -> Report:
+    figure, column, sign, unit, digits = _COMPARED[kind]
     part = report.parts[0]
     own = report.values(part, figure)
     remarks = []
@@ -146,10 +255,26 @@ def _with_remarks(report: Report, kind: str, skipped: Mapping[str, str]) -> Repo
         both = [key for key in own if own[key] == own[key] and theirs[key] == theirs[key]]
         better = sum(sign * (own[key] - theirs[key]) > 0 for key in both)
         gap = report.mean(part, figure) - report.mean(other, figure)
-        unit = " dB" if kind == "synthesizer" else ""
         remarks.append(
-            f"{part} is better than {other} in {column} on {better} of {len(both)} items; mean {gap:+.3f}{unit}"
+            f"{part} is better than {other} in {column} on {better} of {len(both)} items; mean {gap:+.{digits}f}{unit}"
         )
+    if kind == "matcher":
+        remarks += _unanswered(report)
+    remarks += [f"{count} of {len(report.items)} items: {note}" for note, count in notes.items()]
     if skipped:
         remarks.append("left out: " + "; ".join(f"{key} ({reason})" for key, reason in skipped.items()))
     return replace(report, remarks=remarks)
+
+
+def _unanswered(report: Report) -> list[str]:
+    """Say how pixels without a finite answer were counted, for parts that have some."""
+    remarks = []
+    for part in report.parts:
+        density = report.mean(part, "density")
+        if density < 1 and not math.isnan(density):
+            counted = "count as bad" if report.protocol["missing"] == "bad" else "are left out"
+            remarks.append(
+                f"{part} has no finite answer on {100 * (1 - density):.2f} % of the scored pixels: they {counted}, and EPE "
+                "cannot count them"
+            )
+    return remarks

@@ -1,17 +1,32 @@
 """What every part is measured against: the trivial alternatives."""
 
+import math
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from wheatstone.depth import DepthEstimator, load_depth
-from wheatstone.samples import Depth, image_batch
+from wheatstone.matching import StereoMatcher, load_matcher
+from wheatstone.samples import Depth, Match, image_batch
 from wheatstone.synthesis import ViewSynthesizer, load_synthesizer
 
-__all__ = ["DEPTH_CONTROLS", "SYNTHESIS_CONTROLS", "ConstantDepth", "depth_control", "synthesis_control"]
+__all__ = [
+    "DEPTH_CONTROLS",
+    "MATCHER_CONTROLS",
+    "SYNTHESIS_CONTROLS",
+    "ConstantDepth",
+    "ConstantDisparity",
+    "SgbmInRange",
+    "depth_control",
+    "matcher_control",
+    "synthesis_control",
+]
 
 DEPTH_CONTROLS = ("row-prior", "constant")
 SYNTHESIS_CONTROLS = ("rows", "classical", "warp")
+MATCHER_CONTROLS = ("sgbm", "constant")
 
 
 class ConstantDepth(DepthEstimator):
@@ -37,3 +52,54 @@ def depth_control(name: str) -> DepthEstimator:
 def synthesis_control(name: str) -> ViewSynthesizer:
     """Load a synthesizer by name."""
     return load_synthesizer(name)
+
+
+class ConstantDisparity(StereoMatcher):
+    """The median of the truth everywhere: the best that an answer without a look at the pair can be."""
+
+    name = "constant"
+
+    def __init__(self, disparity: float = 0.0) -> None:
+        self.config = {"disparity": disparity}
+
+    def told(self, disparity: Float[Tensor, "1 1 H W"], scored: Bool[Tensor, "1 1 H W"]) -> "ConstantDisparity":
+        """The constant for one pair."""
+        return ConstantDisparity(float(disparity[scored].median()))
+
+    def __call__(
+        self,
+        left: Any,
+        right: Any,  # noqa: ARG002 (it does not look)
+        iterations: int | None = None,  # noqa: ARG002
+        *,
+        initial: Float[Tensor, "B 1 h w"] | None = None,  # noqa: ARG002
+        all_iterations: bool = False,
+    ) -> Match:
+        """Return the constant at the size of the images."""
+        flat = torch.full_like(image_batch(left)[:, :1], self.config["disparity"])
+        return Match(flat, (flat,) if all_iterations else None)
+
+
+class SgbmInRange(StereoMatcher):
+    """Semi-global matching that is told the largest true disparity of every pair: a help that no other matcher gets."""
+
+    name = "sgbm"
+
+    def __init__(self) -> None:
+        self.config = {"sgbm_range": "truth"}
+
+    def told(self, disparity: Float[Tensor, "1 1 H W"], scored: Bool[Tensor, "1 1 H W"]) -> StereoMatcher:
+        """Semi-global matching that searches up to the largest scored disparity of one pair."""
+        return load_matcher("sgbm", max_disparity=max(16, math.ceil(float(disparity[scored].max())) + 1))
+
+
+def matcher_control(name: str, sgbm_range: str = "own") -> StereoMatcher:
+    """Load a matcher by name; `constant` is known here too.
+
+    Args:
+        name: preset of a matcher, or `constant`.
+        sgbm_range: `own`: `sgbm` searches its own range of disparities; `truth`: it is told the largest true one.
+    """
+    if name == "constant":
+        return ConstantDisparity()
+    return SgbmInRange() if name == "sgbm" and sgbm_range == "truth" else load_matcher(name)

@@ -25,11 +25,12 @@ def disparity_metrics(
     d1: bool = True,
     max_disparity: int | float | None = None,
     missing: str = "skip",
+    inclusive: bool = False,
 ) -> dict[str, Float[Tensor, " B"]]:
     """Score disparity, image by image; sums run in float64.
 
-    Every comparison is a strict "greater than": an error of exactly k pixels is not a bad-k pixel (KITTI, Middlebury and
-    ETH3D count so; some published scripts use ">=").
+    By default every comparison is a strict "greater than": an error of exactly k pixels is not a bad-k pixel (KITTI,
+    Middlebury and ETH3D count so; some published scripts use ">=").
 
     Args:
         prediction: disparity in pixels of this width; not clamped. NaN and inf count as "no answer".
@@ -42,6 +43,7 @@ def disparity_metrics(
         max_disparity: leave out pixels whose truth is at or above this many pixels (RAFT and IGEV scripts: 512 or 192).
         missing: `"skip"` scores the answered pixels only (then read `density` beside it); `"bad"` counts an unanswered
             pixel as bad in bad-k and D1. The end-point error is always over answered pixels.
+        inclusive: count errors of exactly k pixels too (">=").
 
     Returns:
         Name to float64 `[B]`: `epe` and `rmse` in pixels; `bad_1`, ..., `d1` and `density` (answered share of the scored
@@ -66,7 +68,7 @@ def disparity_metrics(
     for name, region in {"": None, **(regions or {})}.items():
         area = scored if region is None else scored & region
         prefix = f"{name}/" if name else ""
-        area_figures = _area_metrics(prediction, truth, area, answered, thresholds, d1, missing)
+        area_figures = _area_metrics(prediction, truth, area, answered, thresholds, d1, missing, inclusive)
         figures |= {prefix + key: value for key, value in area_figures.items()}
     return figures
 
@@ -79,17 +81,19 @@ def _area_metrics(
     thresholds: Sequence[int | float],
     d1: bool,
     missing: str,
+    inclusive: bool,
 ) -> dict[str, Tensor]:
     hit = area & answered
     error = torch.where(hit, (prediction.double() - truth.double()).abs(), 0.0)
     count, hits = _sum(area), _sum(hit)
     unanswered = count - hits if missing == "bad" else torch.zeros_like(count)
     base = count if missing == "bad" else hits
+    above = torch.ge if inclusive else torch.gt
     figures = {"epe": _sum(error) / hits, "rmse": (_sum(error.square()) / hits).sqrt()}
     for k in thresholds:
-        figures[f"bad_{k:g}"] = (_sum((error > k) & hit) + unanswered) / base
+        figures[f"bad_{k:g}"] = (_sum(above(error, k) & hit) + unanswered) / base
     if d1:
-        outlier = (error > D1_PIXELS) & (error > D1_SHARE * truth.double().abs()) & hit
+        outlier = above(error, D1_PIXELS) & above(error, D1_SHARE * truth.double().abs()) & hit
         figures["d1"] = (_sum(outlier) + unanswered) / base
     return {**figures, "density": hits / count, "pixels": count}
 

@@ -24,6 +24,7 @@ class Column:
         digits: decimals.
         per_item: also in the table of items, not only in the table of means.
         repeatable: the same in every run; times are not, so the tables for documentation leave them out.
+        group: which table of means it stands in, by its title; the first one needs none. A table without figures is left out.
     """
 
     figure: str
@@ -33,6 +34,7 @@ class Column:
     digits: int = 3
     per_item: bool = False
     repeatable: bool = True
+    group: str = ""
 
     def show(self, value: float) -> str:
         """The value as the tables print it; `-` for NaN."""
