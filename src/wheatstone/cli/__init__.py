@@ -16,6 +16,7 @@ VERBS = {
     "verify": ("verify", "check every promise of a data set, sample by sample"),
     "export": ("export", "a data set for other people's trainers: zerostereo, kitti, webdataset"),
     "depth": ("depth", "a photo to relative inverse depth and a picture of it"),
+    "match": ("match", "a pair to disparity, its picture, a point cloud and a mask of what can be trusted"),
     "train": ("train", "train a network by a recipe"),
     "evaluate": ("evaluate", "measure a depth estimator or a synthesizer on a data set"),
     "info": ("info", "versions, devices, extras, the model table with licences"),

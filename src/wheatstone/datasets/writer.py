@@ -21,7 +21,7 @@ from wheatstone.files.disparity import SCALE_KEYWORD
 from wheatstone.files.png import encode_png
 from wheatstone.samples import StereoSample, to_uint8
 
-__all__ = ["DatasetWriter"]
+__all__ = ["DatasetWriter", "header_differences"]
 
 # Entries of `StereoSample.provenance` that have a place of their own in the manifest.
 _OWN_PLACE = (
@@ -198,7 +198,7 @@ class DatasetWriter:
         except DatasetError as error:
             raise OutputError(f"{self.out} holds something else: {error}") from error
         if old["config_sha256"] != self._header["config_sha256"]:
-            changes = "; ".join(_differences(old, self._header)) or "the configuration was edited by hand"
+            changes = "; ".join(header_differences(old, self._header)) or "the configuration was edited by hand"
             raise OutputError(
                 f"{self.out} was made by another configuration ({changes}): choose another folder or the old values"
             )
@@ -322,7 +322,7 @@ def _manifest_line(
     }
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def header_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two headers, one phrase a leaf."""
     before, after = ({**_leaves(h["config"]), **_leaves(h["parts"], "parts"), "seed": h["seed"]} for h in (old, new))
     missing = object()

@@ -1,17 +1,25 @@
-"""The main job: photos to a stereo data set."""
+"""The main job, photos to a stereo data set; and pairs to disparity."""
 
 from wheatstone.generation.discovery import PhotoFile, Photos, find_photos
 from wheatstone.generation.generator import CleanUp, StereoGenerator
+from wheatstone.generation.image_pairs import DatasetPairs, FilePairs, find_image_pairs
+from wheatstone.generation.matches import MatchSettings, MatchSummary, match_pairs
 from wheatstone.generation.pipeline import Summary, Thresholds, default_workers, generate
 
 __all__ = [
     "CleanUp",
+    "DatasetPairs",
+    "FilePairs",
+    "MatchSettings",
+    "MatchSummary",
     "PhotoFile",
     "Photos",
     "StereoGenerator",
     "Summary",
     "Thresholds",
     "default_workers",
+    "find_image_pairs",
     "find_photos",
     "generate",
+    "match_pairs",
 ]
