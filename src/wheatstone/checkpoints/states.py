@@ -138,7 +138,8 @@ def fit_state(
         state: names to tensors as read from a file.
         expected: the network's own `state_dict()` (only names and shapes are used).
         aliases: pairs of names that denote one tensor; a file that keeps either name fills both (savers that drop shared
-            tensors keep only the first of them).
+            tensors keep only the first of them). Where a file holds two different tensors, the second name's counts: a
+            strict load of the original copies it last.
         rename: maps a name in the file to the network's name, after the prefixes are gone.
         drop_prefixes: prefixes that wrappers add, such as `module.` of data-parallel training.
         ignorable: patterns (`fnmatch`) of names in the file that the network may do without.
@@ -156,10 +157,10 @@ def fit_state(
             key = key.removeprefix(prefix)
         found[rename(key) if rename else key] = value
     for first, second in aliases:
-        if first in found and second not in found:
-            found[second] = found[first]
-        elif second in found and first not in found:
+        if second in found:
             found[first] = found[second]
+        elif first in found:
+            found[second] = found[first]
     missing = [key for key in expected if key not in found]
     surplus = [key for key in found if key not in expected and not any(fnmatch(key, p) for p in ignorable)]
     shapes = [

@@ -1,0 +1,77 @@
+"""Convolution a band of rows at a time, without gradients: what lets full-resolution layers run in little memory.
+
+A convolution over a whole image needs, beside its input and output, copies of both in the layout of the convolution library.
+Here only a band is copied, normalisation and activation happen to the band while it is in the cache, and a layer with as many
+outputs as inputs writes over its input. Every number is the same sum as in the plain form.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["Conv2d", "bands", "convolve_bands", "saturate"]
+
+# Pixels of a band: 64 channels of them fit into a cache; a GPU wants work enough to be busy.
+CPU_PIXELS = 1 << 14
+GPU_PIXELS = 1 << 19
+
+
+class Conv2d(nn.Conv2d):
+    """Convolution whose float16 results stop at the largest finite number.
+
+    Sums of large activations pass 65504, the end of float16; the infinities would turn to NaN at the next subtraction.
+    Other number formats are untouched.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve `[B,C,H,W]`."""
+        return saturate(super().forward(x))
+
+
+def saturate(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Convert to `dtype` (its own by default), with the values float16 cannot hold clamped to its range."""
+    if (dtype or x.dtype) == torch.float16:
+        limit = torch.finfo(torch.float16).max
+        x = x.clamp(-limit, limit)
+    return x.to(dtype or x.dtype)
+
+
+def bands(rows: int, width: int, device: torch.device, stride: int = 1) -> Iterator[tuple[int, int]]:
+    """Cut `rows` output rows, each `stride` input rows of `width` pixels apart, into bands [start, stop)."""
+    pixels = CPU_PIXELS if device.type == "cpu" else GPU_PIXELS
+    step = max(8, pixels // (width * stride))
+    for start in range(0, rows, step):
+        yield start, min(start + step, rows)
+
+
+def convolve_bands(
+    conv: nn.Conv2d, x: Tensor, prepare: Callable[[Tensor], Tensor] | None = None, in_place: bool = False
+) -> Tensor:
+    """Compute `conv(prepare(x))` for `[B,C,H,W]`, a band of rows at a time.
+
+    Args:
+        conv: zero-padded convolution without dilation or groups.
+        x: its input, before `prepare`.
+        prepare: pixelwise function applied to each band just before it is convolved; must not write to its argument.
+        in_place: write the result over `x`; needs stride 1, as many outputs as inputs and the padding of an equal size.
+    """
+    (kernel, _), (stride, _), (padding, side) = conv.kernel_size, conv.stride, conv.padding
+    height, width = x.shape[-2:]
+    rows = (height + 2 * padding - kernel) // stride + 1
+    columns = (width + 2 * int(side) - conv.kernel_size[1]) // stride + 1
+    out = x if in_place else x.new_empty(len(x), conv.out_channels, rows, columns)
+    above = x[..., :0, :]  # rows above the band as they were before they were written over
+    for start, stop in bands(rows, width, x.device, stride):
+        first, last = start * stride - int(padding), (stop - 1) * stride - int(padding) + kernel
+        if in_place:
+            band = torch.cat([above, x[..., start : min(last, height), :]], dim=-2)
+            above = x[..., max(stop - int(padding), 0) : stop, :].clone()
+        else:
+            band = x[..., max(first, 0) : min(last, height), :]
+        band = band if prepare is None else prepare(band)
+        band = F.pad(band, (0, 0, max(-first, 0), max(last - height, 0)))
+        result = F.conv2d(band, conv.weight, conv.bias, conv.stride, (0, int(side)))
+        out[..., start:stop, :] = saturate(result)
+    return out
