@@ -1,6 +1,9 @@
 """Which reader opens a data set: by its own name, else by looking at the folder."""
 
+import inspect
 import os
+import re
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,24 +26,42 @@ PUBLIC = {
     "middlebury-2005": ("wheatstone.datasets.middlebury", "load_2005"),
     "middlebury-2006": ("wheatstone.datasets.middlebury", "load_2006"),
     "middlebury-2014": ("wheatstone.datasets.middlebury", "load_2014"),
+    "middlebury-2021": ("wheatstone.datasets.middlebury", "load_2021"),
+    "middeval3": ("wheatstone.datasets.middlebury", "load_evaluation"),
+    "eth3d": ("wheatstone.datasets.eth3d", "load"),
     "kitti-2012": ("wheatstone.datasets.kitti", "load_2012"),
     "kitti-2015": ("wheatstone.datasets.kitti", "load_2015"),
+    "kitti-raw": ("wheatstone.datasets.kitti", "load_raw"),
+    "drivingstereo": ("wheatstone.datasets.drivingstereo", "load"),
+    "instereo2k": ("wheatstone.datasets.indoor", "load_instereo2k"),
+    "booster": ("wheatstone.datasets.indoor", "load_booster"),
+    "sintel": ("wheatstone.datasets.sintel", "load"),
+    "sceneflow": ("wheatstone.datasets.sceneflow", "load"),
     "flyingthings3d": ("wheatstone.datasets.sceneflow", "load_flyingthings"),
+    "monkaa": ("wheatstone.datasets.sceneflow", "load_monkaa"),
+    "driving": ("wheatstone.datasets.sceneflow", "load_driving"),
+    "vkitti2": ("wheatstone.datasets.vkitti", "load"),
+    "tartanair": ("wheatstone.datasets.tartanair", "load"),
+    "crestereo": ("wheatstone.datasets.crestereo", "load"),
+    "fallingthings": ("wheatstone.datasets.fallingthings", "load"),
+    "list": ("wheatstone.datasets.lists", "load"),
     "nyuv2": ("wheatstone.datasets.rgbd", "load_nyuv2"),
     "kitti-depth": ("wheatstone.datasets.rgbd", "load_kitti_depth"),
     "7scenes": ("wheatstone.datasets.rgbd", "load_7scenes"),
     "tum": ("wheatstone.datasets.rgbd", "load_tum"),
     "sunrgbd": ("wheatstone.datasets.rgbd", "load_sunrgbd"),
-    "list": ("wheatstone.datasets.lists", "load"),
 }
 
-# Small collections over several of them, opened as NAME=ROOT, or NAME alone with ROOT in the environment variable below.
+# Collections over several of them, opened as NAME=ROOT, or NAME alone with ROOT in the environment variable below.
 COLLECTIONS = {
     "rgbd-mini": ("wheatstone.datasets.collections", "load_rgbd_mini"),
     "stereo-mini": ("wheatstone.datasets.collections", "load_stereo_mini"),
     "stereo-mini-dense": ("wheatstone.datasets.collections", "load_stereo_mini_dense"),
+    "zerostereo-mix": ("wheatstone.datasets.mix", "load_zerostereo"),
+    "mix": ("wheatstone.datasets.mix", "load"),
 }
 _ROOT_VARIABLE = "WHEATSTONE_DATA"
+_OPTION = re.compile(r",([a-z_]+)=([^,=]*)$")
 
 
 def load_dataset(folder_or_name: str | Path, **options: Any) -> StereoDataset:
@@ -50,36 +71,68 @@ def load_dataset(folder_or_name: str | Path, **options: Any) -> StereoDataset:
         folder_or_name: a folder (or list file) whose layout is recognised; or `NAME=PATH` to say which reader to use
             (`kitti-2015=/data/kitti`); or one of the small collections `rgbd-mini`, `stereo-mini`, `stereo-mini-dense`, whose
             root may stand in the environment variable WHEATSTONE_DATA; or `scenes=SEED:COUNT`, rendered when asked for.
+            Settings of the reader may follow, `middeval3=/data/MiddEval3,resolution=H`; several data sets are joined by ` + `,
+            each with a factor if it should count more or less than once, `2*vkitti2=/data/vkitti2 + crestereo=/data/cre`.
         options: settings of that reader, for example `official=True`.
 
     Raises:
-        InputError: no such folder, or no such name.
+        InputError: no such folder, no such name, or a setting that the reader does not have.
         DatasetError: the layout is none we know, or broken.
     """
     text = str(folder_or_name)
+    whole = Path(text).expanduser().exists()
+    if not whole and (" + " in text or re.match(r"\s*[0-9.]+\*", text)):
+        return import_module("wheatstone.datasets.mix").parse(text, **options)
     name, separator, rest = text.partition("=")
     if name == "scenes" and separator:
         return import_module("wheatstone.datasets.rendered").load(rest, **options)
-    if name in COLLECTIONS and not separator and not Path(text).exists():
-        rest, separator = _collection_root(name), "="
     named = {**{key: (module, "load") for key, module in READERS.items()}, **PUBLIC, **COLLECTIONS}
+    if not whole:
+        text, options = _settings(text, options)
+        name, separator, rest = text.partition("=")
+        if name in COLLECTIONS and not separator:
+            rest, separator = _collection_root(name), "="
     if separator and name in named:
         path = Path(rest).expanduser()
         if not path.exists():
             raise InputError(f"no such folder or file: {path}")
         module_name, function = named[name]
-        return getattr(import_module(module_name), function)(path, **options)
+        return _open(name, getattr(import_module(module_name), function), path, options)
     path = Path(text).expanduser()
     if not path.exists():
         hint = f"; names are {', '.join(named)}, scenes" if separator or "/" not in text else ""
         raise InputError(f"no such data set: {text}{hint}")
-    for module_name in READERS.values():
+    for reader, module_name in READERS.items():
         module = import_module(module_name)
         if module.detect(path):
-            return module.load(path, **options)
+            return _open(reader, module.load, path, options)
     raise DatasetError(
         f"{path}: not a data set of a layout that is known; say which it is with NAME=PATH, names are {', '.join(named)}"
     )
+
+
+def _settings(text: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Part `PATH,setting=value,...`: the path, and the settings with those of Python, which win."""
+    found: dict[str, Any] = {}
+    while match := _OPTION.search(text):
+        found[match[1]] = _value(match[2])
+        text = text[: match.start()]
+    return text, {**found, **options}
+
+
+def _value(word: str) -> str | bool | int | None:
+    known = {"true": True, "false": False, "none": None}
+    if word.lower() in known:
+        return known[word.lower()]
+    return int(word) if re.fullmatch(r"-?[0-9]+", word) else word
+
+
+def _open(name: str, load: Callable[..., StereoDataset], path: Path, options: dict[str, Any]) -> StereoDataset:
+    parameters = list(inspect.signature(load).parameters)[1:]
+    if unknown := [option for option in options if option not in parameters]:
+        there = f"it has {', '.join(parameters)}" if parameters else "it has none"
+        raise InputError(f"{name} has no setting {unknown[0]!r}; {there}")
+    return load(path, **options)
 
 
 def _collection_root(name: str) -> str:

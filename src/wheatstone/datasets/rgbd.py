@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from wheatstone.datasets.base import StereoDataset
-from wheatstone.datasets.pairs import read_codes, require_folder
+from wheatstone.datasets.decoding import read_codes
+from wheatstone.datasets.pairs import require_folder
 from wheatstone.errors import DatasetError, FileFormatError
 from wheatstone.files import read_image
 from wheatstone.samples import StereoSample

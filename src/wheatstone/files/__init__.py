@@ -1,6 +1,8 @@
 """Bytes to arrays and back: images, disparity files, atomic writing. Knows no data sets."""
 
+from wheatstone.files.arrays import read_map
 from wheatstone.files.atomic import atomic_path, write_bytes
+from wheatstone.files.calibration import Calibration, parse_calibration, read_calibration
 from wheatstone.files.disparity import read_disparity, write_disparity
 from wheatstone.files.images import MAX_PIXELS, Photo, decode_photo, read_image, read_photo, write_image
 from wheatstone.files.inverse_depth import read_inverse_depth, write_inverse_depth
@@ -10,16 +12,20 @@ from wheatstone.files.reading import read_bytes
 
 __all__ = [
     "MAX_PIXELS",
+    "Calibration",
     "Photo",
     "atomic_path",
     "decode_photo",
     "decode_png",
     "encode_png",
+    "parse_calibration",
     "png_text",
     "read_bytes",
+    "read_calibration",
     "read_disparity",
     "read_image",
     "read_inverse_depth",
+    "read_map",
     "read_pfm",
     "read_photo",
     "write_bytes",

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone.errors import FileFormatError, InputError, ShapeError
+from wheatstone.files.arrays import read_map
 from wheatstone.files.atomic import atomic_path, output_errors, write_bytes
 from wheatstone.files.pfm import read_pfm, write_pfm
 from wheatstone.files.png import decode_png, encode_png, png_header, png_text
@@ -27,6 +28,7 @@ __all__ = [
 SCALE_KEYWORD = "wheatstone:scale"
 SCALES = (256, 64, 16)  # 256 is KITTI's; the coarser ones hold larger disparities
 _LARGEST_CODE = 65535
+_SIXTEEN_BIT_SCALE = 100  # 8 bits would end below 2.55 px; no data set stores that
 
 
 def read_disparity(
@@ -34,16 +36,18 @@ def read_disparity(
 ) -> tuple[Float[Tensor, "1 1 H W"], Bool[Tensor, "1 1 H W"]]:
     """Read a disparity map in pixels and where it is usable; unusable pixels are 0 in the map.
 
-    `.pfm` and `.npy` hold pixels themselves, NaN and infinity mean unknown. A `.png` holds code = disparity x scale, and
+    `.pfm`, `.npy` and `.npz` (its single array, or the one called `disparity`) hold pixels themselves as float32 or float64,
+    NaN and infinity mean unknown. A `.png` holds code = disparity x scale, and
     0 means unknown: the scale stands in the file's own text chunk (`wheatstone:scale`), or must be given, because nothing in
     the numbers tells it (KITTI 16-bit: 256; Middlebury 2003/2006 8-bit: 4, 2 or 1 by size).
 
     Args:
-        path: `.pfm`, `.png` or `.npy`.
+        path: `.pfm`, `.png`, `.npy` or `.npz`.
         scale: codes per pixel of disparity; for PNG only.
 
     Raises:
-        FileFormatError: missing, broken, colour instead of grey, unknown scale, or a scale that contradicts the file's own.
+        FileFormatError: missing, broken, colour instead of grey, whole numbers or half floats, 8 bits where the scale needs 16,
+            unknown scale, or a scale that contradicts the file's own.
         InputError: a scale that is not positive, or given for a format that stores pixels.
     """
     path = Path(path)
@@ -52,16 +56,17 @@ def read_disparity(
     suffix = path.suffix.lower()
     if suffix == ".png":
         values, valid = decode_disparity_png(read_bytes(path), scale, path)
-    elif suffix in (".pfm", ".npy"):
+    elif suffix in (".pfm", ".npy", ".npz"):
         if scale is not None:
             raise InputError(f"{path}: a {suffix} file holds disparity in pixels, so `scale` does not apply")
-        values = read_pfm(path) if suffix == ".pfm" else _read_npy(path)
-        values = np.squeeze(values, axis=tuple(i for i in range(values.ndim - 2) if values.shape[i] == 1))
+        values = read_pfm(path) if suffix == ".pfm" else read_map(path)
         if values.ndim != 2:
             raise FileFormatError(f"{path}: a disparity map is [H,W], this file holds {list(values.shape)}")
         valid = np.isfinite(values)
     else:
-        raise FileFormatError(f"{path}: no disparity format goes by {suffix or 'no suffix'!r}; use .pfm, .png or .npy")
+        raise FileFormatError(
+            f"{path}: no disparity format goes by {suffix or 'no suffix'!r}; use .pfm, .png, .npy or .npz"
+        )
     values = np.where(valid, values, 0).astype(np.float32)
     return torch.from_numpy(values)[None, None], torch.from_numpy(valid)[None, None]
 
@@ -170,16 +175,10 @@ def decode_disparity_png(
         )
     if own is not None and scale is not None and float(own) != float(scale):
         raise FileFormatError(f"{name}: the file says scale {own}, the caller says {scale:g}")
+    if depth <= 8 and scale is not None and scale >= _SIXTEEN_BIT_SCALE:
+        raise FileFormatError(
+            f"{name}: a {depth}-bit PNG, but at scale {scale:g} disparity needs 16 bits: is it a picture of the map?"
+        )
     codes = decode_png(data, name)
     valid = codes > 0
     return (codes / np.float64(own if own is not None else scale)).astype(np.float32), valid
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FileFormatError(f"{path}: not a readable .npy file: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise FileFormatError(f"{path}: not an array of numbers")
-    return array
