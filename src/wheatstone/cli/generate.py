@@ -11,7 +11,8 @@ import tyro
 from tyro.conf import Positional
 
 if TYPE_CHECKING:
-    from wheatstone.generation import StereoGenerator, Summary
+    from wheatstone.generation import LabelCheck, StereoGenerator, Summary
+    from wheatstone.matching import StereoMatcher
 
 __all__ = ["Options", "arrange", "build_generator", "run"]
 
@@ -66,6 +67,11 @@ class Options:
     """Photos of equal size in one network call on a GPU."""
     report_samples: int = 48
     """Rows of OUT/report.html; 0 writes no page."""
+    check_labels: bool = False
+    """Afterwards match every pair and add to its figures which share of its labels the matcher finds within 1 px. For a data set
+    that is there already, name it alone: wheatstone generate --check-labels OUT."""
+    matcher: str | None = None
+    """Matcher of --check-labels: a preset, a folder, a Hub id, or PRESET=PATH; by default the library's own choice."""
     strict: bool = False
     """Exit with code 1 when a photo was rejected."""
     again: str | None = None
@@ -74,7 +80,7 @@ class Options:
 
 SHOWN_REJECTS = 20
 # Options that say where and how fast, not what: they are not kept beside the data.
-_NOT_KEPT = ("workers", "paths", "strict", "device", "batch", "again")
+_NOT_KEPT = ("workers", "paths", "strict", "device", "batch", "again", "check_labels", "matcher")
 
 
 def arrange(arguments: list[str]) -> list[str]:
@@ -108,6 +114,10 @@ def run(options: Options) -> int:
     from wheatstone.errors import InputError
     from wheatstone.generation import Thresholds, find_photos, generate
 
+    if options.matcher is not None and not options.check_labels:
+        raise InputError("--matcher is what --check-labels asks: give both")
+    if options.check_labels and len(options.paths) == 1 and options.again is None:
+        return _check_only(options)
     if options.again is not None:
         options = _options_again(options, options.again)
     if len(options.paths) < 2:
@@ -125,11 +135,37 @@ def run(options: Options) -> int:
             workers=options.workers,
             thresholds=Thresholds(options.max_holes, options.min_confidence),
             report_samples=options.report_samples,
+            label_matcher=_label_matcher(options) if options.check_labels else None,
             call=call,
             progress=progress,
         )
     _print_summary(summary, generator.notes)
     return 1 if options.strict and summary.rejected else 0
+
+
+def _label_matcher(options: Options) -> "StereoMatcher":
+    from wheatstone.cli.parts import load_part, pick_device, say_licences
+    from wheatstone.matching import load_matcher
+    from wheatstone.matching.registry import DEFAULT
+
+    name = options.matcher or DEFAULT
+    say_licences(name)
+    return load_part(load_matcher, name, {"device": pick_device(options.device)})
+
+
+def _check_only(options: Options) -> int:
+    """Add label agreement to a data set that is there, and make its page anew."""
+    from wheatstone.cli.console import progress_bar
+    from wheatstone.generation import check_labels
+    from wheatstone.viewing import write_report
+
+    matcher = _label_matcher(options)
+    with progress_bar() as progress:
+        labels = check_labels(options.paths[0], matcher, workers=options.workers, progress=progress)
+    _print_labels(labels)
+    if options.report_samples > 0:
+        print(f"look at {write_report(options.paths[0], samples=options.report_samples)}")
+    return 0
 
 
 def _options_again(options: Options, folder: str) -> Options:
@@ -202,10 +238,21 @@ def _print_summary(summary: "Summary", notes: tuple[str, ...]) -> None:
             print(f"  {key}: {reason}")
         if len(summary.rejected) > SHOWN_REJECTS:
             print(f"  and {len(summary.rejected) - SHOWN_REJECTS} more")
+    if summary.labels is not None:
+        _print_labels(summary.labels)
     for note in notes:
         print(f"note: {note}")
     if summary.report is not None:
         print(f"look at {summary.report}")
+
+
+def _print_labels(labels: "LabelCheck") -> None:
+    share = "no pixel is seen in both views" if labels.mean is None else f"{labels.mean:.1%} of the visible pixels"
+    speed = f", {labels.checked / labels.seconds:.1f} a second" if labels.checked else ""
+    print(
+        f"labels: {labels.matcher} is within 1 px of the label at {share}, mean of {_count(labels.samples, 'sample')} "
+        f"({labels.checked} matched now{speed})"
+    )
 
 
 def _count(number: int, noun: str) -> str:

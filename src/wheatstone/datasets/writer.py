@@ -203,6 +203,8 @@ class DatasetWriter:
                 f"{self.out} was made by another configuration ({changes}): choose another folder or the old values"
             )
         self._header["versions"] = old["versions"]
+        # what was found out about the samples afterwards stays true of those that are there
+        self._header |= {name: old[name] for name in ("label_check",) if name in old}
 
     def _write_header(self, state: Mapping[str, Any]) -> None:
         text = json.dumps({**self._header, **state}, indent=2, ensure_ascii=False, allow_nan=False)

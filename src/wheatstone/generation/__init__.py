@@ -3,6 +3,7 @@
 from wheatstone.generation.discovery import PhotoFile, Photos, find_photos
 from wheatstone.generation.generator import CleanUp, StereoGenerator
 from wheatstone.generation.image_pairs import DatasetPairs, FilePairs, find_image_pairs
+from wheatstone.generation.labels import LabelCheck, check_labels
 from wheatstone.generation.matches import MatchSettings, MatchSummary, match_pairs
 from wheatstone.generation.pipeline import Summary, Thresholds, default_workers, generate
 
@@ -10,6 +11,7 @@ __all__ = [
     "CleanUp",
     "DatasetPairs",
     "FilePairs",
+    "LabelCheck",
     "MatchSettings",
     "MatchSummary",
     "PhotoFile",
@@ -17,6 +19,7 @@ __all__ = [
     "StereoGenerator",
     "Summary",
     "Thresholds",
+    "check_labels",
     "default_workers",
     "find_image_pairs",
     "find_photos",

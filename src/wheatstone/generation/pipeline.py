@@ -29,6 +29,8 @@ from wheatstone.files import decode_photo, read_bytes
 from wheatstone.generation.batching import WeightedGate
 from wheatstone.generation.discovery import PhotoFile, Photos, find_photos
 from wheatstone.generation.generator import StereoGenerator, torch_threads
+from wheatstone.generation.labels import LabelCheck, check_labels
+from wheatstone.matching.base import StereoMatcher
 from wheatstone.progress import Clock, ProgressCallback
 from wheatstone.samples import StereoSample
 
@@ -82,6 +84,7 @@ class Summary:
         seconds: wall time of the generation, the page excluded.
         stages: seconds by stage, summed over workers.
         report: the page, or None when none was asked for.
+        labels: how far a matcher agrees with the labels, or None when none was asked.
     """
 
     out: Path
@@ -91,6 +94,7 @@ class Summary:
     seconds: float
     stages: Mapping[str, float]
     report: Path | None
+    labels: LabelCheck | None = None
 
 
 def generate(
@@ -101,6 +105,7 @@ def generate(
     workers: int | None = None,
     thresholds: Thresholds | None = None,
     report_samples: int = 48,
+    label_matcher: StereoMatcher | None = None,
     call: Mapping[str, Any] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Summary:
@@ -116,6 +121,7 @@ def generate(
         workers: photos under way at once; by default one a CPU core, more on a GPU.
         thresholds: what a sample must reach.
         report_samples: rows of `report.html`; 0 writes no page.
+        label_matcher: asked afterwards how far it agrees with the labels of every sample (`check_labels`).
         call: the resolved options of the command, kept in `dataset.json`.
         progress: called after every photo.
 
@@ -144,12 +150,15 @@ def generate(
     seconds = time.monotonic() - started
     keys = {*(photo.key for photo in found.files), *(key for key, _ in found.refused)}
     rejected = {key: line["reason"] for key, line in sorted(writer.rejected.items()) if key in keys}
+    labels = None
+    if label_matcher is not None:
+        labels = check_labels(out, label_matcher, progress=progress)
     report = None
     if report_samples > 0:
         from wheatstone.viewing import write_report
 
         report = Path(write_report(out, samples=report_samples))
-    return Summary(Path(out), len(writer.done), run.written, rejected, seconds, dict(run.stages), report)
+    return Summary(Path(out), len(writer.done), run.written, rejected, seconds, dict(run.stages), report, labels)
 
 
 def default_workers(generator: StereoGenerator) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wheatstone.checkpoints import MODELS, model_entry
-from wheatstone.viewing.report.charts import histogram, percent, pixels, quantiles
+from wheatstone.viewing.report.charts import histogram, percent, pixels, quantiles, short
 from wheatstone.viewing.report.gather import FIGURES, ReportData
 from wheatstone.viewing.report.markup import Markup, element, join
 from wheatstone.viewing.report.rows import ORIGIN_WORDS, sample_row
@@ -35,7 +35,11 @@ def heading(data: ReportData) -> Markup:
     if data.disparity_px.size:
         (middle,) = quantiles(data.disparity_px, (0.5,), data.disparity_weights)
         tiles.append(_tile(pixels(middle), "median disparity"))
-    for name, label in (("hole_share", "holes, median"), ("mean_confidence", "confidence, median")):
+    for name, label in (
+        ("hole_share", "holes, median"),
+        ("mean_confidence", "confidence, median"),
+        ("label_agreement", "labels confirmed, median"),
+    ):
         if name in data.figures:
             tiles.append(_tile(percent(quantiles(data.figures[name], (0.5,))[0]), label))
     places = [("figures", "Figures"), ("samples", "Samples"), ("making", "How it was made")]
@@ -90,7 +94,7 @@ def distributions(data: ReportData) -> Markup | None:
         label = f"{figure.label} (% of pixels)" if figure.unit == "%" else f"{figure.label} (px)"
         if name == "mean_confidence":
             label = "mean confidence (%)"
-        limits = (0.0, 1.0) if name in ("mean_confidence", "visible_share") else None
+        limits = (0.0, 1.0) if name in ("mean_confidence", "visible_share", "label_agreement") else None
         title = figure.label[0].upper() + figure.label[1:]
         charts[name] = histogram(
             values, title=title, label=label, count_label="samples", unit=figure.unit, bins=25, limits=limits
@@ -100,10 +104,24 @@ def distributions(data: ReportData) -> Markup | None:
     words = f"Disparity counts the pixels of {_count(data.drawn, 'sample')}"
     words += " drawn at random, each with the same weight" if data.drawn < len(data.store) else ""
     words += f"; everything else counts all {_count(len(data.store), 'sample')}."
-    first = [charts.pop(name) for name in ("disparity", "hole_share", "mean_confidence") if name in charts]
+    words += _label_words(data)
+    leading = ("disparity", "hole_share", "mean_confidence", "label_agreement")
+    first = [charts.pop(name) for name in leading if name in charts]
     more = element("details", element("summary", "More figures"), element("div", *charts.values(), class_="plots"))
     shown = element("div", *first, class_="plots")
     return _section("figures", "Figures", element("p", words), shown, more if charts else None)
+
+
+def _label_words(data: ReportData) -> str:
+    """What label agreement means, for a data set that has it."""
+    check = data.header.get("label_check")
+    if "label_agreement" not in data.figures or not isinstance(check, Mapping):
+        return ""
+    name, limit = check.get("matcher", {}).get("part"), float(check.get("threshold_px", 1))
+    return (
+        f" Labels confirmed: the share of the pixels seen in both views where the matcher {name}, which never saw the labels, "
+        f"finds the same disparity within {short(limit)} px. Untextured surfaces lower it as much as bad warps do."
+    )
 
 
 def _guide() -> Markup:
