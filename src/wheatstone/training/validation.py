@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
-import torch
 from accelerate import PartialState
 
 from wheatstone.checkpoints import Part
 from wheatstone.datasets import load_dataset
 from wheatstone.errors import InputError
-from wheatstone.evaluation import disparity_metrics
+from wheatstone.evaluation import MatcherProtocol, matcher_protocol, validate_matcher
+from wheatstone.matching import StereoMatcher
 from wheatstone.progress import Clock, ProgressCallback
 from wheatstone.samples import StereoSample
 from wheatstone.training.processes import gathered
@@ -60,44 +60,32 @@ def is_better(decides: str, value: float, best: float | None) -> bool:
 
 @dataclass(frozen=True)
 class MatcherEvaluation:
-    """End-point error, bad-k and D1 of a matcher on pairs with truth, over all known pixels of an image.
+    """A matcher on pairs with truth, by one of the protocols of `wheatstone.evaluation`.
 
     Attributes:
         samples: the pairs.
         role: role of the matcher.
-        iterations: refinement steps; the matcher's own number by default.
-        max_disparity: leave out truth at or above this many pixels.
+        protocol: how a pair is scored.
     """
 
     samples: Sequence[StereoSample]
     role: str = "matcher"
-    iterations: int | None = None
-    max_disparity: float | None = None
+    protocol: MatcherProtocol = field(default_factory=MatcherProtocol)
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __call__(self, parts: Mapping[str, Part], index: int) -> dict[str, float]:
-        """`epe` in pixels; `bad_1`, `bad_2`, `bad_3` and `d1` in per cent."""
-        sample, matcher = self.samples[index], parts[self.role]
-        if sample.disparity is None or "right" not in sample.views:
-            raise InputError(f"{sample.key}: no pair with true disparity, so a matcher cannot be evaluated on it")
-        call: Any = matcher
-        match = call(sample.views["left"][None], sample.views["right"][None], self.iterations)
-        valid = torch.isfinite(sample.disparity) if sample.valid is None else sample.valid
-        figures = disparity_metrics(
-            match.disparity, sample.disparity[None], valid[None], missing="bad", max_disparity=self.max_disparity
-        )
-        shares = {name: 100 * float(figures[name]) for name in ("bad_1", "bad_2", "bad_3", "d1")}
-        return {"epe": float(figures["epe"]), **shares}
+        """`epe` in pixels, `bad_2`, `d1`, `noc/epe`, ... as `validate_matcher` names them; shares are 0..1."""
+        matcher = parts[self.role]
+        if not isinstance(matcher, StereoMatcher):
+            raise InputError(f"role {self.role!r} is a {type(matcher).__name__}, no matcher")
+        figures = validate_matcher(matcher, self.samples[index : index + 1], self.protocol)
+        return {name: value for name, value in figures.items() if name != "seconds"}  # no two runs agree on seconds
 
 
 def matcher_evaluation(
-    dataset: str | None = None,
-    limit: int | None = 50,
-    role: str = "matcher",
-    iterations: int | None = None,
-    max_disparity: float | None = None,
+    dataset: str | None = None, limit: int | None = 50, role: str = "matcher", protocol: str = "wheatstone"
 ) -> MatcherEvaluation | None:
     """Build the evaluation of a matcher on the first `limit` pairs of a data set; without one there is none.
 
@@ -105,10 +93,10 @@ def matcher_evaluation(
         dataset: folder, `NAME=PATH` or `scenes=SEED:COUNT`, as `load_dataset` takes it.
         limit: number of pairs, or None for all.
         role: role of the matcher.
-        iterations: refinement steps.
-        max_disparity: leave out truth at or above this many pixels.
+        protocol: name of a protocol (`wheatstone.evaluation.MATCHER_PROTOCOLS`).
     """
     if dataset is None:
         return None
     samples = load_dataset(dataset)
-    return MatcherEvaluation(samples if limit is None else samples[:limit], role, iterations, max_disparity)
+    chosen = MatcherProtocol() if protocol == MatcherProtocol().name else matcher_protocol(protocol)
+    return MatcherEvaluation(samples if limit is None else samples[:limit], role, chosen)
