@@ -11,8 +11,10 @@ from wheatstone.evaluation.depth_metrics import (
     inverse_depth_metrics,
 )
 from wheatstone.evaluation.disparity_metrics import disparity_metrics
+from wheatstone.evaluation.gallery import Gallery
 from wheatstone.evaluation.matcher_presets import MATCHER_PROTOCOLS, matcher_protocol
 from wheatstone.evaluation.matcher_protocol import MatcherProtocol
+from wheatstone.evaluation.page import write_page
 from wheatstone.evaluation.protocols import DepthProtocol, SynthesisProtocol
 from wheatstone.evaluation.report import Column, Report, Row
 from wheatstone.evaluation.view_metrics import border_holes, gradient_energy, masked_psnr, synthesis_metrics
@@ -24,6 +26,7 @@ __all__ = [
     "ConstantDepth",
     "ConstantDisparity",
     "DepthProtocol",
+    "Gallery",
     "MatcherProtocol",
     "Report",
     "Row",
@@ -41,4 +44,5 @@ __all__ = [
     "matcher_protocol",
     "synthesis_metrics",
     "validate_matcher",
+    "write_page",
 ]

@@ -155,8 +155,7 @@ def _measure(
         if not rows:
             raise
     if not rows:
-        reasons = "; ".join(f"{key}: {reason}" for key, reason in list(skipped.items())[:5]) or "it is empty"
-        raise InputError(f"nothing to measure in {_name(samples)}: {reasons}")
+        raise InputError(f"nothing to measure in {_name(samples)}: {_by_reason(skipped) or 'it is empty'}")
     # an item is complete or not in the table at all, so that means compare the same items
     pooled = {name: protocol.pooled([row.figures for row in rows if row.part == name]) for name in parts}
     report = Report(
@@ -235,6 +234,8 @@ def _name(samples: Any) -> str:
     return str(getattr(samples, "name", f"{len(samples)} samples"))
 
 
+_NAMED = 20  # items that were left out and are named, for each reason
+
 # kind -> figure that the remarks compare, its heading, +1 where more is better, unit of a difference, its decimals
 _COMPARED: dict[str, tuple[str, str, int, str, int]] = {
     "depth": ("abs_rel", "AbsRel", -1, "", 3),
@@ -262,8 +263,20 @@ def _with_remarks(report: Report, kind: str, skipped: Mapping[str, str], notes: 
         remarks += _unanswered(report)
     remarks += [f"{count} of {len(report.items)} items: {note}" for note, count in notes.items()]
     if skipped:
-        remarks.append("left out: " + "; ".join(f"{key} ({reason})" for key, reason in skipped.items()))
+        remarks.append(f"left out: {_by_reason(skipped)}")
     return replace(report, remarks=remarks)
+
+
+def _by_reason(skipped: Mapping[str, str]) -> str:
+    """`a, b (why); c (why)`, of many items the first."""
+    groups: dict[str, list[str]] = {}
+    for key, reason in skipped.items():
+        groups.setdefault(reason, []).append(key)
+    named = []
+    for reason, keys in groups.items():
+        more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+        named.append(f"{', '.join(keys[:_NAMED])}{more} ({reason})")
+    return "; ".join(named)
 
 
 def _unanswered(report: Report) -> list[str]:

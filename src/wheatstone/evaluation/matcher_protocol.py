@@ -33,6 +33,7 @@ class MatcherTruth:
     Attributes:
         left, right: the views, 0..1.
         disparity: pixels of this width, 0 where unknown.
+        known: where it is known.
         areas: what is scored, by name: the protocol's regions, `edge` and `surface`.
         notes: what a reader of the figures must know about this item.
     """
@@ -40,6 +41,7 @@ class MatcherTruth:
     left: Float[Tensor, "1 3 H W"]
     right: Float[Tensor, "1 3 H W"]
     disparity: Float[Tensor, "1 1 H W"]
+    known: Bool[Tensor, "1 1 H W"]
     areas: Mapping[str, Bool[Tensor, "1 1 H W"]]
     notes: tuple[str, ...] = ()
 
@@ -132,8 +134,9 @@ class MatcherProtocol:
     def columns(self) -> tuple[Column, ...]:
         """The figures: one table a region, then one each for the band at edges and for everything else."""
         main = self.regions[0]
-        columns = self._columns("", "" if main == "all" else f"{REGIONS[main]}", d1=self.d1, main=True)
-        columns.append(Column("seconds", "s/pair", digits=3, repeatable=False))
+        title = "" if main == "all" else REGIONS[main]
+        columns = self._columns("", title, d1=self.d1, main=True)
+        columns.append(Column("seconds", "s/pair", digits=3, repeatable=False, group=title))
         for region in self.regions[1:]:
             columns += self._columns(f"{region}/", REGIONS[region], d1=self.d1)
         if self.edge_radius:
@@ -179,7 +182,7 @@ class MatcherProtocol:
         if self.max_disparity is not None and self.beyond == "clamp":
             disparity = disparity.clamp_max(self.max_disparity)
         views = sample.views
-        return MatcherTruth(views["left"][None], views[self.view][None], disparity, areas, notes)
+        return MatcherTruth(views["left"][None], views[self.view][None], disparity, known, areas, notes)
 
     def _areas(
         self, sample: StereoSample, disparity: Tensor, known: Tensor
@@ -204,7 +207,9 @@ class MatcherProtocol:
             main = areas.get(self.regions[0], scored)
             areas |= {"edge": main & band, "surface": main & ~band}
         if "right" in sample.provenance.get("synthetic_views", ()):
-            notes.append("its second view was synthesised from the disparity it is scored against")
+            notes.append("the second view was synthesised from the disparity it is scored against")
+        if float(sample.provenance.get("truth_step_px", 0)) >= 1:
+            notes.append(f"the truth of {sample.key} is in whole pixels: trust bad-2 and coarser, not EPE")
         return areas, tuple(notes)
 
     def predict(self, matcher: StereoMatcher, truth: MatcherTruth) -> Float[Tensor, "1 1 H W"]:

@@ -39,6 +39,8 @@ class DepthProtocol:
     Truth is `1 / metric depth` where a sample has it, else its disparity (inverse depth up to a constant that the shift
     absorbs). Every known pixel counts, at the size of the truth. Means weigh every image the same.
 
+    `ranking` is the figure that tells good items from bad ones, +1 if it grows with the error.
+
     Attributes:
         far_limit: aligned inverse depth is held above this share of the image's largest true one.
         robust: least absolute deviations instead of least squares.
@@ -55,6 +57,8 @@ class DepthProtocol:
         Column("edge_sharpness", "edge sharpness", "high", digits=2),
         Column("seconds", "s/image", digits=3, repeatable=False),
     )
+
+    ranking: ClassVar[tuple[str, int]] = ("abs_rel", 1)
 
     far_limit: float = FAR_LIMIT
     robust: bool = False
@@ -120,6 +124,8 @@ class SynthesisProtocol:
     holes, outside (the residual of light, noise and rounding that even perfect painting leaves), and gradient energy in
     the holes against the real view's, which tells blur (below 1) from streaks and noise (above 1).
 
+    `ranking` is the figure that tells good items from bad ones, +1 if it grows with the error.
+
     Attributes:
         min_density: leave out pairs with less known truth: their holes are gaps of the truth.
         count_unknown: also score cells where pixels of unknown disparity may belong. By default a hole counts only if no
@@ -138,6 +144,8 @@ class SynthesisProtocol:
         Column("ssim_holes", "SSIM holes", "high"),
         Column("seconds", "s/image", digits=3, repeatable=False),
     )
+
+    ranking: ClassVar[tuple[str, int]] = ("psnr_inside", -1)
 
     min_density: float = 0.9
     count_unknown: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 
 from wheatstone.files import write_bytes
 
-__all__ = ["Column", "Report", "Row"]
+__all__ = ["Column", "Report", "Row", "arrow"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,15 @@ class Report:
         """Part to figure to mean."""
         return {part: {c.figure: self.mean(part, c.figure) for c in self.columns} for part in self.parts}
 
+    def groups(self) -> list[tuple[str, list[Column]]]:
+        """Titles of the tables of means with their columns; tables in which no part has a figure are left out."""
+        found = {column.group: [c for c in self.columns if c.group == column.group] for column in self.columns}
+        return [
+            (title, columns)
+            for number, (title, columns) in enumerate(found.items())
+            if number == 0 or any(not math.isnan(self.mean(part, c.figure)) for part in self.parts for c in columns)
+        ]
+
     def text(self, width: int = 160) -> str:
         """The tables as plain text: means, then items, then the remarks."""
         from io import StringIO
@@ -106,7 +115,12 @@ class Report:
         from rich.console import Console
 
         console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
-        console.print(self._mean_table())
+        # above the tables, not as their titles: those would be broken at the width of the table
+        console.print(self.title, markup=False, highlight=False)
+        for title, columns in self.groups():
+            console.print(f"\n{self.heading(title, columns)}", markup=False, highlight=False)
+            console.print(self._mean_table(columns))
+        console.print(f"per item: {self._item_figures()}", markup=False, highlight=False)
         console.print(self._item_table())
         for remark in self.remarks:
             console.print(remark, markup=False, highlight=False, soft_wrap=True)
@@ -117,9 +131,13 @@ class Report:
 
     def markdown(self) -> str:
         """The same tables for a page of documentation or a model card, without times: every run prints the same."""
-        columns = [column for column in self.columns if column.repeatable]
-        head = ["", *(f"{c.label}{_arrow(c)}" for c in columns)]
-        lines = _markdown_table(head, [[p, *(c.show(self.mean(p, c.figure)) for c in columns)] for p in self.parts])
+        lines: list[str] = []
+        for title, group in self.groups():
+            columns = [column for column in group if column.repeatable]
+            head = ["", *(f"{c.label}{arrow(c)}" for c in columns)]
+            rows = [[p, *(c.show(self.mean(p, c.figure)) for c in columns)] for p in self.parts]
+            above = ["", self.heading(title, group).capitalize(), ""] if title else []
+            lines += [*above, *_markdown_table(head, rows)]
         head, rows = self._item_cells()
         items = [f"Per item: {self._item_figures()}", "", *_markdown_table(head, rows), ""]
         return "\n".join([*lines, "", *items, *(f"- {remark}" for remark in self.remarks)]) + "\n"
@@ -146,18 +164,22 @@ class Report:
         """
         write_bytes(path, self.to_json().encode())
 
-    def _mean_table(self) -> Any:
+    def heading(self, title: str, columns: Sequence[Column]) -> str:
+        """What stands above a table of means: its title, if it has one, and how many items have figures."""
+        figure = columns[0].figure
+        count = sum(not math.isnan(value) for value in self.values(self.parts[0], figure).values())
+        return f"{title}{': ' if title else ''}mean over {count} item{'' if count == 1 else 's'}"
+
+    def _mean_table(self, columns: Sequence[Column]) -> Any:
         from rich import box
         from rich.table import Table
 
-        table = Table(
-            title=f"{self.title}: mean over {len(self.items)} items", box=box.SIMPLE_HEAD, title_justify="left"
-        )
+        table = Table(box=box.SIMPLE_HEAD)
         table.add_column("")
-        for column in self.columns:
-            table.add_column(f"{column.label}{_arrow(column)}", justify="right")
+        for column in columns:
+            table.add_column(f"{column.label}{arrow(column)}", justify="right")
         for part in self.parts:
-            table.add_row(part, *(column.show(self.mean(part, column.figure)) for column in self.columns))
+            table.add_row(part, *(column.show(self.mean(part, column.figure)) for column in columns))
         return table
 
     def _item_table(self) -> Any:
@@ -165,7 +187,7 @@ class Report:
         from rich.table import Table
 
         head, rows = self._item_cells()
-        table = Table(box=box.SIMPLE_HEAD, title=f"per item: {self._item_figures()}", title_justify="left")
+        table = Table(box=box.SIMPLE_HEAD)
         for i, name in enumerate(head):
             table.add_column(name, justify="right" if i else "left", no_wrap=True)
         for row in rows:
@@ -173,7 +195,7 @@ class Report:
         return table
 
     def _item_figures(self) -> str:
-        return " / ".join(f"{c.label}{_arrow(c)}" for c in self.columns if c.per_item)
+        return " / ".join(f"{c.label}{arrow(c)}" for c in self.columns if c.per_item)
 
     def _item_cells(self) -> tuple[list[str], list[list[str]]]:
         columns = [column for column in self.columns if column.per_item]
@@ -185,7 +207,8 @@ class Report:
         return ["item", *self.parts], rows
 
 
-def _arrow(column: Column) -> str:
+def arrow(column: Column) -> str:
+    """What follows a heading: the unit of a share, and which direction is better."""
     unit = " %" if column.percent else ""
     return unit + {"low": " ↓", "high": " ↑", "": ""}[column.better]
 

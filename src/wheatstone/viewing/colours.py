@@ -10,10 +10,32 @@ from torch import Tensor
 from wheatstone.errors import InputError, ShapeError
 from wheatstone.samples import Origin
 
-__all__ = ["INVALID_COLOUR", "ORIGIN_COLOURS", "colour_map", "colour_origins", "colour_table"]
+__all__ = [
+    "ERROR_COLOURS",
+    "INVALID_COLOUR",
+    "NO_ANSWER_COLOUR",
+    "ORIGIN_COLOURS",
+    "REGION_COLOURS",
+    "colour_errors",
+    "colour_map",
+    "colour_origins",
+    "colour_table",
+    "error_limits",
+]
 
 INVALID_COLOUR = (112, 112, 112)
 """Neutral grey: no colour of turbo looks like it, and it reads as "nothing here" on a light and on a dark page."""
+
+NO_ANSWER_COLOUR = (0, 0, 0)
+"""Where an answer was wanted and none was given."""
+
+# Ten classes from blue (right) over pale to red (wrong), each twice as wide as the one before, with the change of hue at the
+# error that counts as wrong, as in KITTI's error pictures. The colours are ColorBrewer's RdYlBu (C. Brewer, Apache-2.0 style).
+ERROR_COLOURS = (
+    (49, 54, 149), (69, 117, 180), (116, 173, 209), (171, 217, 233), (224, 243, 248),
+    (254, 224, 144), (253, 174, 97), (244, 109, 67), (215, 48, 39), (165, 0, 38),
+)  # fmt: skip
+"""Colours (RGB, 0..255) of error classes, smallest first; see `error_limits`."""
 
 # The Okabe-Ito palette, which people with any colour vision tell apart.
 ORIGIN_COLOURS = {
@@ -24,6 +46,9 @@ ORIGIN_COLOURS = {
     Origin.GENERATED: (204, 121, 167),
 }
 """Colour (RGB, 0..255) of every origin but `WARPED`, whose pixels keep their picture."""
+
+REGION_COLOURS = {"occ": (213, 94, 0), "edge": (0, 114, 178)}
+"""Colours (RGB, 0..255, of the same palette) of occluded pixels and of the band at steps of disparity."""
 
 # Every fifteenth colour of the published turbo map (A. Mikhailov, "Turbo, an improved rainbow colormap for visualization",
 # Google AI blog, 2019). A cubic spline through them stays within 2 of 255 of all 256, far closer than its degree-5 polynomial.
@@ -97,6 +122,44 @@ def colour_map(
         share = np.full(numbers.shape, 0.5)
     painted = colour_table(name)[np.rint(share * 255).astype(np.uint8)]
     painted[~usable] = INVALID_COLOUR
+    return painted
+
+
+def error_limits(limit: float | int) -> list[float]:
+    """The nine borders between the classes of `ERROR_COLOURS`: limit / 16, ..., limit / 2, limit, 2 limit, ..., 16 limit."""
+    return [limit * 2.0**power for power in range(-4, 5)]
+
+
+def colour_errors(
+    errors: Tensor | np.ndarray, valid: Tensor | np.ndarray | None = None, *, limit: float | int
+) -> UInt8[np.ndarray, "H W 3"]:
+    """Paint a map of errors: blue up to `limit`, red beyond it, each class twice as wide as the one before.
+
+    Args:
+        errors: `[H,W]`, `[1,H,W]` or `[1,1,H,W]`, 0 or more, any unit; not finite means that there was no answer.
+        valid: same shape, where the truth is known (default everywhere); the rest becomes `INVALID_COLOUR`.
+        limit: largest error that is not wrong.
+
+    Returns:
+        RGB, 0..255; `NO_ANSWER_COLOUR` where truth is known and the answer is not.
+
+    Raises:
+        ShapeError: more than one map, or a mask of another shape.
+        InputError: a limit that is not positive.
+    """
+    if not limit > 0:
+        raise InputError(f"`limit` must be positive, got {limit:g}")
+    numbers = _plane(errors, "errors").astype(np.float64)
+    answered = np.isfinite(numbers)
+    # the upper border belongs to its class: an error of exactly `limit` is not wrong yet
+    classes = np.searchsorted(error_limits(limit), np.where(answered, numbers, 0.0), side="left")
+    painted = np.array(ERROR_COLOURS, np.uint8)[classes]
+    painted[~answered] = NO_ANSWER_COLOUR
+    if valid is not None:
+        mask = _plane(valid, "valid")
+        if mask.shape != numbers.shape:
+            raise ShapeError(f"`valid` has shape {list(mask.shape)}, `errors` has {list(numbers.shape)}")
+        painted[~mask.astype(bool)] = INVALID_COLOUR
     return painted
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wheatstone.errors import InputError
 from wheatstone.files import write_bytes
-from wheatstone.viewing.colours import ORIGIN_COLOURS, colour_table
+from wheatstone.viewing.colours import ERROR_COLOURS, ORIGIN_COLOURS, REGION_COLOURS, colour_table
 from wheatstone.viewing.report.gather import ReportData, gather
 from wheatstone.viewing.report.markup import Markup, element, join
 from wheatstone.viewing.report.sections import SECTIONS, Section, title_of
@@ -89,6 +89,11 @@ def _colours() -> str:
     """Style rules for the colour bars and the swatches, from the tables that paint the pictures."""
     stops = ",".join(f"rgb({r} {g} {b})" for r, g, b in colour_table("turbo")[::15].tolist())
     rules = [f".turbo{{background-image:linear-gradient(90deg,{stops})}}"]
+    share = 100 / len(ERROR_COLOURS)
+    steps = [f"rgb({r} {g} {b}) {n * share:g}% {(n + 1) * share:g}%" for n, (r, g, b) in enumerate(ERROR_COLOURS)]
+    rules.append(f".errors{{background-image:linear-gradient(90deg,{','.join(steps)})}}")
+    rules += [f".error-{n}{{background:rgb({r} {g} {b})}}" for n, (r, g, b) in enumerate(ERROR_COLOURS)]
+    rules += [f".region-{name}{{background:rgb({r} {g} {b})}}" for name, (r, g, b) in REGION_COLOURS.items()]
     for origin, (red, green, blue) in ORIGIN_COLOURS.items():
         rules.append(f".origin-{int(origin)}{{background:rgb({red} {green} {blue})}}")
     return "\n".join(rules) + "\n"

@@ -33,6 +33,7 @@ class Cell:
         scale: labels of the two ends of the colour bar, if the picture has one.
         moving: whether it is animated.
         origins: the origins of pixels that occur, if the picture is painted in their colours.
+        bar: colours of the bar: `turbo`, `grey` or `errors`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Cell:
     scale: tuple[str, str] | None = None
     moving: bool = False
     origins: tuple[Origin, ...] = ()
+    bar: str = "grey"
 
 
 class Pictures:
@@ -150,7 +152,7 @@ def _disparity(of: Pictures) -> Cell | None:
     picture = thumbnail(colour_map(values[::every, ::every], known[::every, ::every], low=low, high=high), of.width)
     alt = f"Disparity of {of.key}, from {pixels(low)} to {pixels(high)}"
     ends = (pixels(low), pixels(high))
-    return _map("Disparity", alt, picture, of.line["files"]["disparity"], ends)
+    return _map("Disparity", alt, picture, of.line["files"]["disparity"], ends, "turbo")
 
 
 def _confidence(of: Pictures) -> Cell | None:
@@ -200,8 +202,8 @@ def _photo(name: str, alt: str, picture: np.ndarray, file: str) -> Cell:
     return Cell(name, alt, encode_webp(picture, 72), "image/webp", _size(picture), file)
 
 
-def _map(name: str, alt: str, picture: np.ndarray, file: str, scale: tuple[str, str]) -> Cell:
-    return Cell(name, alt, encode_webp(picture, 80), "image/webp", _size(picture), file, scale)
+def _map(name: str, alt: str, picture: np.ndarray, file: str, scale: tuple[str, str], bar: str = "grey") -> Cell:
+    return Cell(name, alt, encode_webp(picture, 80), "image/webp", _size(picture), file, scale, bar=bar)
 
 
 def _size(picture: np.ndarray) -> tuple[int, int]:

@@ -64,13 +64,12 @@ def cell_figure(cell: Cell, folder: str = "") -> Markup:
     )
     caption: list[object] = [element("span", cell.name, class_="cell-name")]
     if cell.scale:
-        kind = "turbo" if cell.name == "Disparity" else "grey"
         low, high = cell.scale
         caption.append(
             element(
                 "span",
                 element("span", low),
-                element("span", class_=f"bar {kind}", aria_hidden="true"),
+                element("span", class_=f"bar {cell.bar}", aria_hidden="true"),
                 element("span", high),
                 class_="scale",
             )

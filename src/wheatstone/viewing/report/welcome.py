@@ -7,6 +7,7 @@ from pathlib import Path
 from wheatstone.files import write_bytes
 from wheatstone.viewing.report.gather import ReportData, gather
 from wheatstone.viewing.report.markup import Markup, element, join, relative_address
+from wheatstone.viewing.report.matched import MatchedPair, matched_section
 from wheatstone.viewing.report.page import frame, resource
 from wheatstone.viewing.report.pictures import cells_of
 from wheatstone.viewing.report.rows import cell_figure
@@ -18,12 +19,15 @@ _SHOWN = ("Left", "Wiggle", "Anaglyph", "Disparity")
 _WIDTH = 480
 
 
-def write_welcome(folder: str | Path, datasets: Mapping[str, tuple[str, str]]) -> Path:
+def write_welcome(
+    folder: str | Path, datasets: Mapping[str, tuple[str, str]], matched: MatchedPair | None = None
+) -> Path:
     """Write `report.html` into a folder of data sets: one self-contained file with pictures of every sample.
 
     Args:
         folder: where the page goes.
         datasets: name of each data set's folder inside `folder`, with a title and a sentence about it; each has a report.
+        matched: a pair with truth to show after the first data set.
 
     Returns:
         Path of the page.
@@ -38,8 +42,10 @@ def write_welcome(folder: str | Path, datasets: Mapping[str, tuple[str, str]]) -
     placeholder = next((part for data in read.values() if (part := placeholder_part(data)) is not None), None)
     if placeholder is not None:
         parts.append(placeholder_notice(placeholder))
-    for name, (title, words) in datasets.items():
-        parts.append(_dataset(name, title, words, read[name]))
+    shown = [_dataset(name, title, words, read[name]) for name, (title, words) in datasets.items()]
+    if matched is not None:
+        shown.insert(1, matched_section(matched))
+    parts += shown
     parts.append(_next((folder / next(iter(datasets))).as_posix()))
     path = folder / "report.html"
     page = frame("Wheatstone demo", element("main", join(parts, "\n")), Markup(resource("dialog.html")))
@@ -97,6 +103,7 @@ def _next(first: str) -> Markup:
     steps = (
         ("Your own photos", "wheatstone generate my-photos/ my-pairs/"),
         ("The same with real depth", "wheatstone generate my-photos/ my-pairs/ --depth depth-anything-v2-small"),
+        ("Your own stereo pair to disparity and a point cloud", "wheatstone match left.png right.png"),
         ("Check every promise of a data set", f"wheatstone verify {shlex.quote(first)}"),
         ("Use it in Python", "\n".join(python)),
         ("What else there is", "wheatstone --help\nwheatstone info"),
