@@ -11,6 +11,8 @@ __all__ = ["MODELS", "ModelEntry", "licence_note", "model_entry"]
 
 _CC_BY_NC = "CC-BY-NC-4.0"
 _UNCHECKED = "not established here: read the model card at the address"
+_ZEROSTEREO = "MIT (tag of the repository)"
+_AUTHORS_WEIGHTS = "code MIT; of the weights: read at the place you got the file from"
 _AUTHORS_FILE = re.compile(r"depth_anything_v2_vit([sbl])\.pth")
 _SIZES = {"s": "small", "b": "base", "l": "large"}
 
@@ -22,12 +24,14 @@ class ModelEntry:
     Attributes:
         name: what users type.
         kind: the place of the pipeline it fills.
-        addresses: Hub ids (`owner/model[/folder]`), tried in order; empty for weights that ship with the package.
+        addresses: Hub ids (`owner/model[/folder]`), tried in order; empty for weights that ship with the package or that
+            must be given as a file.
         licence: SPDX identifier, or what is known in words.
         commercial: whether commercial use is allowed; None where this is not established.
         parameters: number of parameters, or None.
         figures: published or measured quality, with its source.
         note: anything a user must know before choosing it.
+        ships: whether the weights are part of the package.
     """
 
     name: str
@@ -38,11 +42,7 @@ class ModelEntry:
     parameters: int | None = None
     figures: str = ""
     note: str = ""
-
-    @property
-    def ships(self) -> bool:
-        """Whether the weights are part of the package."""
-        return not self.addresses
+    ships: bool = False
 
 
 _ENTRIES = (
@@ -54,6 +54,7 @@ _ENTRIES = (
         True,
         figures="see its model card",
         note="placeholder depth trained on rendered scenes alone; lets the whole path run without network or GPU",
+        ships=True,
     ),
     ModelEntry(
         "embedded-filler",
@@ -63,6 +64,7 @@ _ENTRIES = (
         True,
         figures="see its model card",
         note="small residual network on the row fill, trained on rendered scenes alone",
+        ships=True,
     ),
     ModelEntry(
         "depth-anything-v2-small",
@@ -118,6 +120,53 @@ _ENTRIES = (
         "CreativeML Open RAIL++-M as far as known: check at the address",
         None,
         note="base model of stereogen; the original address is gone, this is a copy named by ZeroStereo's author",
+    ),
+    ModelEntry(
+        "raft-stereo",
+        "matcher",
+        ("Windsrain/ZeroStereo/Zero-RAFT-Stereo",),
+        _ZEROSTEREO,
+        None,
+        parameters=11_116_176,
+        figures="published: KITTI 2015 > 3 px all 4.53 %, Middlebury-H > 2 px noc 4.45 %, ETH3D > 1 px noc 2.13 %",
+        note="ZeroStereo's weights; the authors' RAFT-Stereo files (.pth) load too, their code is MIT-licensed",
+    ),
+    ModelEntry(
+        "raft-stereo-realtime",
+        "matcher",
+        (),
+        _AUTHORS_WEIGHTS,
+        None,
+        parameters=9_865_568,
+        note="the authors' file for the real-time configuration (7 iterations at 1/8)",
+    ),
+    ModelEntry(
+        "raft-stereo-instance",
+        "matcher",
+        (),
+        _AUTHORS_WEIGHTS,
+        None,
+        parameters=11_108_688,
+        note="for files whose context encoder has instance norm, such as the authors' entry to the RVC challenge",
+    ),
+    ModelEntry(
+        "igev-stereo",
+        "matcher",
+        ("Windsrain/ZeroStereo/Zero-IGEV-Stereo",),
+        _ZEROSTEREO,
+        None,
+        parameters=12_598_098,
+        figures="published: KITTI 2015 > 3 px all 4.73 % (ablation, full method)",
+        note="ZeroStereo's weights, two files in one folder (largest disparity 192 and 700); the authors' .pth files load too",
+    ),
+    ModelEntry(
+        "psmnet",
+        "matcher",
+        (),
+        "non-commercial for the files of stereo-from-mono; others: read where you got the file",
+        None,
+        parameters=5_224_768,
+        note="state files of stereo-from-mono's hourglass network, with either pooling",
     ),
 )
 

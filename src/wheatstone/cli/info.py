@@ -128,13 +128,18 @@ def _models() -> list[dict[str, Any]]:
         if entry.ships:
             row |= _shipped(entry.name)
         else:
-            row["state"] = (
-                "in the local cache" if any(map(_is_cached, entry.addresses)) else "downloaded when asked for"
-            )
+            row["state"] = _where(entry.addresses)
         if row["mirror"]:
             row["state"] = f"mirror: {row['mirror']}"
         rows.append(row)
     return rows
+
+
+def _where(addresses: tuple[str, ...]) -> str:
+    """What it takes to get weights that do not ship."""
+    if not addresses:
+        return "no public address: give the file as NAME=PATH"
+    return "in the local cache" if any(map(_is_cached, addresses)) else "downloaded when asked for"
 
 
 def _shipped(name: str) -> dict[str, Any]:

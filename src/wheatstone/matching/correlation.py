@@ -1,17 +1,17 @@
 """Correlation of two feature maps along their rows, and the look-up of its values around the present disparity.
 
-After RAFT-Stereo (3DV 2021), §3.2: dot products of all pixels of a row, halved in width by averaging pairs into a pyramid, sampled
-linearly at 2 * radius + 1 places a level. `CorrelationVolume` keeps the pyramid; `OnDemandCorrelation` keeps the features and
-computes the pyramid of a band of rows whenever it is asked, so that memory grows with the pixels and not with their number
-times the width. Both sum in float32 for any number format of the features, autocast or not.
+After RAFT-Stereo (3DV 2021), §3.2: dot products of all pixels of a row, halved in width by averaging pairs into a pyramid,
+sampled linearly at 2 * radius + 1 places a level. `CorrelationVolume` keeps the pyramid; `OnDemandCorrelation` keeps the
+features and computes the pyramid of a band of rows whenever it is asked, so that memory grows with the pixels and not with
+their number times the width. Both sum in float32 for any number format of the features, autocast or not.
 """
 
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from wheatstone.matching.row_bands import bands
@@ -83,7 +83,7 @@ def pyramid(volume: Float[Tensor, "B h w v"], levels: int) -> list[Tensor]:
     """The volume and its halvings along the last axis (an odd last column is dropped), `levels` in all."""
     made = [volume]
     while len(made) < levels:
-        made.append(F.avg_pool2d(made[-1], (1, 2)))
+        made.append(functional.avg_pool2d(made[-1], (1, 2)))
     return made
 
 

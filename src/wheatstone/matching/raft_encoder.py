@@ -5,7 +5,7 @@ Module names are those of the published state dicts.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -168,13 +168,14 @@ def _activation(norm: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda band: torch.addcmul(shift, band, scale).relu_()
 
 
-def _scale_and_shift(norm: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+def _scale_and_shift(norm: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """A norm in evaluation as `x * scale + shift`, both `[B or 1,C,1,1]`; statistics are summed in float32 or better."""
     if isinstance(norm, nn.Identity):
         one = x.new_ones(1, 1, 1, 1)
         return one, torch.zeros_like(one)
     if isinstance(norm, nn.BatchNorm2d):
-        mean, variance = norm.running_mean.double()[None], norm.running_var.double()[None]  # type: ignore[union-attr]
+        mean = norm.running_mean.double()[None]  # type: ignore[union-attr]
+        variance = norm.running_var.double()[None]  # type: ignore[union-attr]
     else:
         mean, variance = _plane_statistics(x, norm.num_groups if isinstance(norm, nn.GroupNorm) else x.shape[1])
     scale = (variance + norm.eps).rsqrt()

@@ -4,26 +4,29 @@ Written after Lipson, Teed, Deng, "RAFT-Stereo: Multilevel Recurrent Field Trans
 correlation and update step are in the files beside this one; here they are joined. The network of ZeroStereo is the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from wheatstone.errors import InputError
 from wheatstone.matching.base import MatcherOutput, NetworkMatcher
-from wheatstone.matching.correlation import CorrelationVolume, OnDemandCorrelation
+from wheatstone.matching.correlation import Correlation, CorrelationVolume, OnDemandCorrelation
 from wheatstone.matching.official import load_published
 from wheatstone.matching.raft_encoder import ContextEncoder, FeatureEncoder, Norm, ResidualBlock
-from wheatstone.matching.raft_update import UpdateBlock, convex_upsample
+from wheatstone.matching.raft_update import Context, UpdateBlock, convex_upsample
 from wheatstone.matching.row_bands import Conv2d, saturate
 
 __all__ = ["PRESETS", "RaftStereo", "RaftStereoNetwork", "load"]
 
-CORRELATIONS = {"volume": CorrelationVolume, "on-demand": OnDemandCorrelation}
+CORRELATIONS: dict[str, Callable[[Tensor, Tensor, int, int], Correlation]] = {
+    "volume": CorrelationVolume,
+    "on-demand": OnDemandCorrelation,
+}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "raft-stereo": {},
@@ -156,7 +159,7 @@ class RaftStereoNetwork(nn.Module):
         # the original's sign and place: flow = -disparity, in pixels of the coarse grid, float32 in any precision
         flow = torch.zeros_like(column)
         if initial is not None:
-            flow = flow - F.avg_pool2d(initial.float(), self.factor) / self.factor
+            flow = flow - functional.avg_pool2d(initial.float(), self.factor) / self.factor
         predictions: list[Tensor] = []
         for step in range(iterations):
             flow = flow.detach()
@@ -167,7 +170,7 @@ class RaftStereoNetwork(nn.Module):
         return MatcherOutput(tuple(predictions))
 
     def _step(
-        self, states: list[Tensor], contexts: list[tuple[Tensor, Tensor]], samples: Tensor, flow: Tensor
+        self, states: list[Tensor], contexts: list[Context], samples: Tensor, flow: Tensor
     ) -> tuple[list[Tensor], Tensor]:
         """One refinement: new states, and the change of the flow in float32."""
         block, dtype = self.update_block, states[0].dtype
@@ -175,13 +178,11 @@ class RaftStereoNetwork(nn.Module):
             for scale in range(self.n_gru_layers - 1, 0, -1):
                 states = block.coarse(states, contexts, down_to=scale)
         states = block.coarse(states, contexts)
-        both = F.pad(flow, (0, 0, 0, 0, 0, 1)).to(dtype)  # a rectified pair has no flow in y
+        both = functional.pad(flow, (0, 0, 0, 0, 0, 1)).to(dtype)  # a rectified pair has no flow in y
         states, change = block.fine(states, contexts, both, saturate(samples, dtype))
         return states, change[:, :1].float()
 
-    def _encode(
-        self, left: Tensor, right: Tensor
-    ) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]], CorrelationVolume | OnDemandCorrelation]:
+    def _encode(self, left: Tensor, right: Tensor) -> tuple[list[Tensor], list[Context], Correlation]:
         """Start states, contexts of the gates (finest scale first), and the correlation of both views."""
         if self.shared_backbone:
             shared = self.cnet.trunk(torch.cat([left, right]))

@@ -7,9 +7,9 @@ After RAFT-Stereo (3DV 2021), §3.3 and §3.4, and RAFT (ECCV 2020), §3.3. Modu
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from wheatstone.matching.row_bands import Conv2d, saturate
 
@@ -35,7 +35,7 @@ class ConvGRU(nn.Module):
         # both gates read the same input: one convolution reads it once
         weight = torch.cat([self.convz.weight, self.convr.weight])
         bias = torch.cat([self.convz.bias, self.convr.bias])  # type: ignore[list-item]
-        gates = saturate(F.conv2d(torch.cat([state, *inputs], dim=1), weight, bias, padding=1))
+        gates = saturate(functional.conv2d(torch.cat([state, *inputs], dim=1), weight, bias, padding=1))
         update, reset = (gates + for_gates).sigmoid().chunk(2, dim=1)
         candidate = self.convq(torch.cat([reset * state, *inputs], dim=1)) + for_candidate
         return torch.lerp(state, candidate.tanh(), update)
@@ -124,16 +124,16 @@ def convex_upsample(values: Float[Tensor, "B 1 h w"], logits: Float[Tensor, "B K
     batch, channels, height, width = logits.shape
     factor = round((channels / 9) ** 0.5)
     shares = logits.float().view(batch, 9, factor, factor, height, width).softmax(dim=1)
-    around = F.unfold(factor * values.float(), 3, padding=1).view(batch, 9, 1, 1, height, width)
+    around = functional.unfold(factor * values.float(), 3, padding=1).view(batch, 9, 1, 1, height, width)
     mixed = (shares * around).sum(1)  # [B, f, f, h, w]
     return mixed.permute(0, 3, 1, 4, 2).reshape(batch, 1, factor * height, factor * width)
 
 
 def halve(x: Tensor) -> Tensor:
     """Average 3x3 pixels at every other place; pixels outside count as zeros, as in the original."""
-    return F.avg_pool2d(x, 3, stride=2, padding=1)
+    return functional.avg_pool2d(x, 3, stride=2, padding=1)
 
 
 def resize_like(x: Tensor, like: Tensor) -> Tensor:
     """Enlarge bilinearly, corner to corner, to the size of `like`."""
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=True)
+    return functional.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=True)

@@ -8,8 +8,8 @@ outputs as inputs writes over its input. Every number is the same sum as in the 
 from collections.abc import Callable, Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 __all__ = ["Conv2d", "bands", "convolve_bands", "saturate"]
 
@@ -52,26 +52,25 @@ def convolve_bands(
     """Compute `conv(prepare(x))` for `[B,C,H,W]`, a band of rows at a time.
 
     Args:
-        conv: zero-padded convolution without dilation or groups.
+        conv: zero-padded, the same in both directions, without dilation or groups.
         x: its input, before `prepare`.
         prepare: pixelwise function applied to each band just before it is convolved; must not write to its argument.
         in_place: write the result over `x`; needs stride 1, as many outputs as inputs and the padding of an equal size.
     """
-    (kernel, _), (stride, _), (padding, side) = conv.kernel_size, conv.stride, conv.padding
+    kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
     height, width = x.shape[-2:]
-    rows = (height + 2 * padding - kernel) // stride + 1
-    columns = (width + 2 * int(side) - conv.kernel_size[1]) // stride + 1
+    rows, columns = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
     out = x if in_place else x.new_empty(len(x), conv.out_channels, rows, columns)
     above = x[..., :0, :]  # rows above the band as they were before they were written over
     for start, stop in bands(rows, width, x.device, stride):
-        first, last = start * stride - int(padding), (stop - 1) * stride - int(padding) + kernel
+        first, last = start * stride - padding, (stop - 1) * stride - padding + kernel
         if in_place:
             band = torch.cat([above, x[..., start : min(last, height), :]], dim=-2)
-            above = x[..., max(stop - int(padding), 0) : stop, :].clone()
+            above = x[..., max(stop - padding, 0) : stop, :].clone()
         else:
             band = x[..., max(first, 0) : min(last, height), :]
         band = band if prepare is None else prepare(band)
-        band = F.pad(band, (0, 0, max(-first, 0), max(last - height, 0)))
-        result = F.conv2d(band, conv.weight, conv.bias, conv.stride, (0, int(side)))
+        band = functional.pad(band, (0, 0, max(-first, 0), max(last - height, 0)))
+        result = functional.conv2d(band, conv.weight, conv.bias, conv.stride, (0, padding))
         out[..., start:stop, :] = saturate(result)
     return out
