@@ -6,6 +6,7 @@ disparity (RAFT-Stereo, Lipson et al. 2021) in a raw and in an aggregated volume
 value is the mode of the volume, not its mean, so that it is sharp at depth steps; and the last steps run at half resolution.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -23,6 +24,7 @@ __all__ = ["EmbeddedMatcher", "EmbeddedMatcherNet", "load"]
 _FINE_STEPS = 2  # the last steps of a run are made at half resolution
 _RADIUS = 4
 _GROUPS = 8
+_LEAST_CELLS = 24
 
 
 class _Residual(nn.Module):
@@ -199,7 +201,8 @@ class EmbeddedMatcherNet(nn.Module):
         widths: feature channels at 1/2, 1/4, 1/8 and 1/16.
         volume: channels of the aggregated volume.
         hidden: channels of the state at 1/4 and at 1/2.
-        reach: largest disparity the volume covers, as a share of the width; the steps may leave it.
+        reach: largest disparity the volume covers, as a share of the width, but never less than 192 px; the steps may
+            leave it.
     """
 
     def __init__(
@@ -207,7 +210,7 @@ class EmbeddedMatcherNet(nn.Module):
         widths: Sequence[int] = (24, 48, 64, 96),
         volume: int = 16,
         hidden: Sequence[int] = (48, 24),
-        reach: float = 0.3,
+        reach: float = 0.2,
     ) -> None:
         super().__init__()
         self.reach = reach
@@ -268,8 +271,8 @@ class EmbeddedMatcherNet(nn.Module):
         return both[:, :hidden].tanh(), both[:, hidden:]
 
     def _cells(self, width: int) -> int:
-        """Cells of the volume at 1/8: an even number, so that the hourglass halves it."""
-        return max(8, 2 * round(self.reach * width / 2))
+        """Cells of a volume of `width` columns: an even number, so that the hourglass halves it."""
+        return max(_LEAST_CELLS, 2 * math.ceil(self.reach * width / 2))
 
 
 class _CoarseViews:
@@ -322,7 +325,7 @@ class EmbeddedMatcher(NetworkMatcher):
         widths: Sequence[int] = (24, 48, 64, 96),
         volume: int = 16,
         hidden: Sequence[int] = (48, 24),
-        reach: float = 0.3,
+        reach: float = 0.2,
         iterations: int = 6,
     ) -> None:
         self.config = {

@@ -1,5 +1,6 @@
 """The table of recipes: a name for everything `wheatstone train` can make."""
 
+from wheatstone.training.embedded_matcher import EMBEDDED_MATCHER
 from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
 
 __all__ = ["recipes"]
@@ -55,5 +56,5 @@ _EMBEDDED_FILLER = Recipe(
     save_dtype="float16",
 )
 
-recipes: dict[str, Recipe] = {recipe.name: recipe for recipe in (_EMBEDDED_DEPTH, _EMBEDDED_FILLER)}
+recipes: dict[str, Recipe] = {recipe.name: recipe for recipe in (_EMBEDDED_DEPTH, _EMBEDDED_FILLER, EMBEDDED_MATCHER)}
 """Name to recipe; `wheatstone train NAME OUT` runs one."""
