@@ -60,7 +60,7 @@ class ScenePairs:
 def drawn_pair(
     stored: Mapping[str, np.ndarray], generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Left and right uint8 `[H,W,3]` and disparity `[H,W]`: as rendered, or mirrored with the ends swapped; rarely upside down."""
+    """Left and right uint8 `[H,W,3]` and disparity `[H,W]`: as rendered, or mirrored with the ends swapped."""
     (left, right), (of_left, of_right) = stored["image"], stored["disparity"]
     if generator.random() < 0.5:
         left, right, of_left = right[:, ::-1], left[:, ::-1], of_right[:, ::-1]
