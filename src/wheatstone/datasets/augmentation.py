@@ -109,6 +109,18 @@ class StereoAugmentation:
         if self.resize not in ("edge-aware", "nearest", "bilinear"):
             raise InputError(f"augmentation: resize must be edge-aware, nearest or bilinear, got {self.resize!r}")
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> "StereoAugmentation":
+        """Make one from plain values, where JSON has lists for tuples.
+
+        Raises:
+            InputError: no such setting, or one that makes no sense.
+        """
+        known = {entry.name for entry in fields(cls)}
+        if unknown := sorted(set(settings) - known):
+            raise InputError(f"augmentation has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+
     def only(self, **kept: Any) -> "StereoAugmentation":
         """Switch off everything but the crop and the settings given.
 

@@ -16,7 +16,7 @@ from wheatstone.files import read_image
 from wheatstone.files.images import IMAGE_SUFFIXES
 from wheatstone.synthesis.composition import HoleFiller, WarpedView
 
-__all__ = ["BackgroundSynthesizer", "load", "pool_digest", "transfer_colour"]
+__all__ = ["BackgroundSynthesizer", "cut_window", "load", "pool_digest", "transfer_colour"]
 
 
 def transfer_colour(
@@ -41,6 +41,19 @@ def transfer_colour(
     from_mean, to_mean = image.double().mean((1, 2)), target.double().mean((1, 2))
     moved = (image.double() - from_mean.reshape(shape)) * gain + to_mean.reshape(shape)
     return moved.clamp(0, 1).to(image.dtype)
+
+
+def cut_window(
+    photo: Float[Tensor, "1 3 H W"], size: tuple[int, int], down: float, across: float
+) -> Float[Tensor, "3 h w"]:
+    """Enlarge a photo to cover `size` (height, width) where it is smaller, and cut a window out; `down`, `across` in [0, 1)."""
+    scale = max(size[0] / photo.shape[-2], size[1] / photo.shape[-1])
+    if scale > 1:
+        enlarged = tuple(max(want, round(have * scale)) for want, have in zip(size, photo.shape[-2:], strict=True))
+        photo = functional.interpolate(photo, enlarged, mode="bilinear", align_corners=False)
+    top = int(down * (photo.shape[-2] - size[0] + 1))
+    left = int(across * (photo.shape[-1] - size[1] + 1))
+    return photo[0, :, top : top + size[0], left : left + size[1]]
 
 
 def pool_digest(pool: str | Path) -> str:
@@ -101,13 +114,7 @@ class BackgroundSynthesizer(HoleFiller):
     def _draw(self, generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 H W"]:
         which, down, across = torch.rand(3, generator=generator, dtype=torch.float64).tolist()
         photo = read_image(self._paths[int(which * len(self._paths))])
-        scale = max(size[0] / photo.shape[-2], size[1] / photo.shape[-1])
-        if scale > 1:
-            enlarged = tuple(max(want, round(have * scale)) for want, have in zip(size, photo.shape[-2:], strict=True))
-            photo = functional.interpolate(photo, enlarged, mode="bilinear", align_corners=False)
-        top = int(down * (photo.shape[-2] - size[0] + 1))
-        left = int(across * (photo.shape[-1] - size[1] + 1))
-        return photo[0, :, top : top + size[0], left : left + size[1]]
+        return cut_window(photo, size, down, across)
 
 
 def load(

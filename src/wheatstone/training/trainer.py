@@ -118,9 +118,13 @@ def resolve_recipe(recipe: str | Recipe) -> Recipe:
 
 
 def source_of(recipe: Recipe, data: str | Path | DataSource | None, place: Path) -> DataSource:
-    """The data of a recipe: from the folder the user named, else kept in `place`; or the source that was handed in."""
+    """The data of a recipe: from the folder the user named, else kept in `place`; or the source that was handed in.
+
+    A source that keeps what it makes of the user's data (`cache`) keeps it in `place`, too.
+    """
     if data is None or isinstance(data, str | Path):
-        source: DataSource = recipe.data(folder=Path(data) if data is not None else place, seed=recipe.seed)
+        kept = {"cache": place} if recipe.data.takes("cache") and "cache" not in recipe.data.options else {}
+        source: DataSource = recipe.data(folder=Path(data) if data is not None else place, seed=recipe.seed, **kept)
         return source
     return data
 

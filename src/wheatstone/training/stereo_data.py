@@ -1,0 +1,323 @@
+"""Data of stereo recipes: pairs from any data set, and pairs made of single pictures anew for every epoch.
+
+A pair made on the fly has another disparity scale every time its picture comes round; what is expensive, the depth of the
+picture, is estimated once and kept. Items have the form of `wheatstone.datasets.augmentation.StereoAugmentation`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from wheatstone.datasets import StereoDataset, load_dataset
+from wheatstone.datasets.augmentation import StereoAugmentation
+from wheatstone.disparity import DisparityRule, parse_rule
+from wheatstone.errors import InputError
+from wheatstone.generation.generator import CleanUp
+from wheatstone.geometry import clean_disparity
+from wheatstone.samples import StereoSample
+from wheatstone.synthesis import load_synthesizer
+from wheatstone.synthesis.background import cut_window, transfer_colour
+from wheatstone.synthesis.composition import HoleFiller, WarpedView, warp_left
+from wheatstone.training.pictures import Picture, Pictures, photo_pictures, scene_pictures, without_confidence
+
+__all__ = ["DatasetPairs", "MadePairs", "dataset_pairs", "photo_pairs", "pictured_scene_pairs"]
+
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True)
+class DatasetPairs:
+    """Crops of a data set's pairs.
+
+    Attributes:
+        dataset: samples with both views and the disparity of the left one; masks and confidence may be missing.
+        augmentation: scale, crop and what two cameras do differently.
+    """
+
+    dataset: StereoDataset
+    augmentation: StereoAugmentation
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def item(self, index: int, step: int, generator: np.random.Generator) -> dict[str, Any]:  # noqa: ARG002 (the contract)
+        """A crop of sample `index`.
+
+        Raises:
+            DatasetError: a file of the sample cannot be read.
+            InputError: the sample has no right view or no disparity.
+        """
+        return self.augmentation(self.dataset[index], generator)
+
+
+def dataset_pairs(
+    folder: str | Path, seed: int, *, augmentation: Mapping[str, Any], official: bool | None = None
+) -> DatasetPairs:
+    """Build the source of recipes that train on pairs with disparity.
+
+    Args:
+        folder: what `load_dataset` opens: a folder that `generate` wrote, MfS35K in ZeroStereo's layout, `NAME=PATH` for a
+            public data set.
+        seed: of the run; the pairs do not depend on it.
+        augmentation: settings of `StereoAugmentation`.
+        official: how readers that know a published defect treat it; their own default when left out.
+
+    Raises:
+        InputError: nothing there; the message says what to give.
+    """
+    del seed
+    options = {} if official is None else {"official": official}
+    try:
+        dataset = load_dataset(str(folder), **options)
+    except InputError as error:
+        raise InputError(
+            f"{error}; this recipe trains on pairs with disparity: name with --data a folder that `wheatstone generate` "
+            "wrote, MfS35K, or NAME=PATH of a public data set"
+        ) from error
+    return DatasetPairs(dataset, StereoAugmentation.from_settings(augmentation))
+
+
+@dataclass(frozen=True)
+class MadePairs:
+    """Pairs made of single pictures: another scale of disparity, another crop every time.
+
+    Attributes:
+        pictures: pictures with their inverse depth.
+        rule: from inverse depth to disparity, at a scale drawn for every item.
+        augmentation: scale, crop and what two cameras do differently.
+        filler: paints the holes of the right view; None shows another picture through them, recoloured to match (MfS).
+        clean_up: treatment of depth edges before the warp.
+        window: height and width that a picture is enlarged to, where it is smaller, and cut to before anything else, so
+            that a rule in pixels means the same for every picture; None keeps pictures whole.
+        trim: columns cut off on the right of the finished pair; MfS makes pairs wider by its largest disparity and keeps
+            the columns that both cameras see.
+        mirror: probability of mirroring the picture first.
+        official: the background as published: its spread measured by another formula (`transfer_colour`).
+
+    Source:
+        ZeroStereo (ICCV 2025) with its steps in the loader instead of ahead of the training; stereo from mono (ECCV 2020), for
+        the background, `window`, `trim` and `mirror`.
+    """
+
+    pictures: Pictures
+    rule: DisparityRule
+    augmentation: StereoAugmentation
+    filler: HoleFiller | None = None
+    clean_up: CleanUp = field(default_factory=CleanUp)
+    window: tuple[int, int] | None = None
+    trim: int = 0
+    mirror: float = 0.0
+    official: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            InputError: the setting and what it may be.
+        """
+        if self.trim < 0 or not 0 <= self.mirror <= 1 or (self.window is not None and min(self.window) < 2):
+            raise InputError("pairs on the fly: needs trim >= 0, mirror in 0..1 and a window of at least 2x2 pixels")
+        if self.window is not None and self.trim >= self.window[1]:
+            raise InputError(f"pairs on the fly: trim {self.trim} leaves nothing of a window {self.window[1]} px wide")
+        if self.filler is None and len(self.pictures) < 2:
+            raise InputError("the fill 'background' shows other pictures through the holes: it needs at least two")
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def item(self, index: int, step: int, generator: np.random.Generator) -> dict[str, Any]:  # noqa: ARG002 (the contract)
+        """Make a pair of picture `index` and draw a crop of it."""
+        return self.augmentation(self.sample(index, generator), generator)
+
+    @torch.no_grad()
+    def sample(self, index: int, generator: np.random.Generator) -> StereoSample:
+        """Make a pair of picture `index`: left, right, disparity, confidence and masks.
+
+        Raises:
+            InputError: a picture too narrow to trim.
+        """
+        draws = torch.Generator().manual_seed(int(generator.integers(1 << 62)))
+        picture = self._framed(self.pictures[index], generator)
+        left = torch.from_numpy(picture.image).permute(2, 0, 1)[None].float() / 255
+        made = self.rule(torch.from_numpy(picture.inverse_depth)[None, None], draws)
+        disparity, valid = made.disparity, None if bool(made.valid.all()) else made.valid
+        if self.clean_up.threshold > 0 or self.clean_up.dilate > 0:
+            threshold = self.clean_up.threshold or float("inf")
+            disparity = clean_disparity(disparity, valid, dilate=self.clean_up.dilate, threshold=threshold)
+        warped = warp_left(left, disparity, valid)
+        view = warped.finish(self._fill(warped, index, draws))
+        hole = view.hole | (view.origin != 0)
+        confidence = None if picture.confidence is None else torch.from_numpy(picture.confidence)[None, None]
+        maps = {
+            "left": left,
+            "right": (255 * view.image).round() / 255,  # what a file would hold
+            "disparity": disparity,
+            "valid": made.valid,
+            "visible": view.visible,
+            "hole": hole,
+            "confidence": confidence if confidence is not None else torch.ones_like(disparity),
+        }
+        columns = left.shape[-1] - self.trim
+        if columns < 2:
+            raise InputError(f"{picture.key}: {left.shape[-1]} px wide, too narrow to cut {self.trim} columns off")
+        kept = {name: values[0, :, :, :columns] for name, values in maps.items()}
+        views = {name: kept.pop(name) for name in ("left", "right")}
+        provenance = {"scale_px": float(made.scale_px[0]), "synthetic_views": ["right"]}
+        return StereoSample(picture.key, views, {"left": 0.0, "right": 1.0}, **kept, provenance=provenance)
+
+    def _framed(self, picture: Picture, generator: np.random.Generator) -> Picture:
+        """Mirror, enlarge and cut the picture with its maps."""
+        mirrored = generator.random() < self.mirror
+        place = generator.random(2)
+        arrays = [picture.image, picture.inverse_depth, picture.confidence]
+        if mirrored:
+            arrays = [None if a is None else a[:, ::-1] for a in arrays]
+        if self.window is not None:
+            arrays = [None if a is None else _window(a, self.window, place) for a in arrays]
+        image, inverse, confidence = (None if a is None else np.ascontiguousarray(a) for a in arrays)
+        if image is None or inverse is None:
+            raise InputError(f"{picture.key}: a picture needs an image and its inverse depth")
+        return Picture(picture.key, image, inverse, confidence)
+
+    def _fill(self, warped: WarpedView, index: int, draws: torch.Generator) -> Tensor:
+        if self.filler is not None:
+            return self.filler.fill(warped, [draws])
+        which, down, across = torch.rand(3, generator=draws, dtype=torch.float64).tolist()
+        other = int(which * (len(self.pictures) - 1))
+        photo = self.pictures.image(other + (other >= index))  # any but this one
+        size = (warped.image.shape[-2], warped.image.shape[-1])
+        shown = cut_window(torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255, size, down, across)
+        return transfer_colour(shown, warped.left[0], official=self.official)[None]
+
+
+def photo_pairs(
+    folder: str | Path,
+    seed: int,
+    *,
+    augmentation: Mapping[str, Any],
+    cache: str | Path,
+    depth: str = "embedded",
+    max_side: int = 1280,
+    device: str | None = None,
+    **making: Any,
+) -> MadePairs:
+    """Build the source of recipes that make pairs of photos while they train.
+
+    Args:
+        folder: photos (a folder, a glob or a list, as `generate` takes them).
+        seed: of the run; what is drawn comes from the generators of the items.
+        augmentation: settings of `StereoAugmentation`.
+        cache: folder that keeps photos and depth as they are used; trainings put it under OUT unless told otherwise.
+        depth: name of a depth estimator.
+        max_side: larger photos are reduced to this, px.
+        device: where to estimate depth, for all photos before the training starts; by default on the CPU, when asked for.
+        making: `rule`, `fill`, `dilate`, `threshold`, `window`, `trim`, `mirror`, `confident`, `official`; see `made_pairs`.
+
+    Raises:
+        InputError: no photos there, or settings that make no sense.
+    """
+    del seed
+    pictures = photo_pictures(folder, depth, cache, max_side=max_side, device=device)
+    return made_pairs(pictures, augmentation, **making)
+
+
+def pictured_scene_pairs(
+    folder: str | Path,
+    seed: int,
+    *,
+    count: int,
+    size: Sequence[int],
+    augmentation: Mapping[str, Any],
+    degrade: float = 1.0,
+    depth: str | None = None,
+    first_seed: int = 0,
+    **making: Any,
+) -> MadePairs:
+    """Build a source of pairs made of single rendered views: pictures that anybody has, with depth as good as asked for.
+
+    Args:
+        folder: keeps the rendered scenes.
+        seed: of the run; scenes and their depth do not depend on it.
+        count: number of scenes.
+        size: height and width, px.
+        augmentation: settings of `StereoAugmentation`.
+        degrade: how far the true depth is spoilt: 0 leaves it exact, 1 is about what a good estimator leaves.
+        depth: name of a depth estimator to use instead of the truth.
+        first_seed: seed of the first scene.
+        making: as in `photo_pairs`.
+    """
+    del seed
+    shape = (int(size[0]), int(size[1]))
+    pictures = scene_pictures(Path(folder), count, shape, degrade=degrade, depth=depth, first_seed=first_seed)
+    return made_pairs(pictures, augmentation, **making)
+
+
+def made_pairs(
+    pictures: Pictures,
+    augmentation: Mapping[str, Any],
+    *,
+    rule: str = "adaptive",
+    fill: str = "rows",
+    dilate: int = 1,
+    threshold: float = 3.0,
+    window: Sequence[int] | None = None,
+    trim: int = 0,
+    mirror: float = 0.0,
+    confident: bool = True,
+    official: bool = False,
+) -> MadePairs:
+    """Put a `MadePairs` together from plain values.
+
+    Args:
+        pictures: the pictures.
+        augmentation: settings of `StereoAugmentation`.
+        rule: as typed for `generate`: `adaptive`, `uniform:low_px=50,high_px=192`, ...
+        fill: `background` for another picture, else the name of a synthesizer that warps and fills (`rows`, `embedded`,
+            `classical`, `warp`, ...).
+        dilate: see `CleanUp`.
+        threshold: see `CleanUp`.
+        window: see `MadePairs`.
+        trim: see `MadePairs`.
+        mirror: see `MadePairs`.
+        confident: use the confidence of the depth; off, every pixel has 1.
+        official: see `MadePairs`.
+
+    Raises:
+        InputError: unknown names, or settings that make no sense.
+    """
+    filler = None
+    if fill != BACKGROUND:
+        filler = load_synthesizer(fill)
+        if not isinstance(filler, HoleFiller):
+            raise InputError(f"{fill!r} does not warp and fill; choose background, rows, embedded, classical or warp")
+    if not confident:
+        pictures = without_confidence(pictures)
+    return MadePairs(
+        pictures,
+        parse_rule(rule),
+        StereoAugmentation.from_settings(augmentation),
+        filler,
+        CleanUp(dilate, threshold),
+        None if window is None else (int(window[0]), int(window[1])),
+        trim,
+        mirror,
+        official,
+    )
+
+
+def _window(values: np.ndarray, size: tuple[int, int], place: np.ndarray) -> np.ndarray:
+    """Enlarge an array `[H,W,...]` to cover `size` where it is smaller, and cut out a window at `place` (0..1 of the room)."""
+    have = values.shape[:2]
+    factor = max(want / side for want, side in zip(size, have, strict=True))
+    if factor > 1:
+        wide = tuple(max(want, round(side * factor)) for want, side in zip(size, have, strict=True))
+        values = cv2.resize(np.ascontiguousarray(values), wide[::-1], interpolation=cv2.INTER_LINEAR)
+    room = [side - want + 1 for want, side in zip(size, values.shape[:2], strict=True)]
+    top, left = (int(share * span) for share, span in zip(place, room, strict=True))
+    return values[top : top + size[0], left : left + size[1]]
