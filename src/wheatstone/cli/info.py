@@ -117,6 +117,9 @@ def _extras() -> list[dict[str, Any]]:
     ]
 
 
+_NO_ADDRESS = {True: "ships with the package", False: "none: give a file"}
+
+
 def _models() -> list[dict[str, Any]]:
     from wheatstone.checkpoints import MODELS, mirror_variable
 
@@ -169,7 +172,7 @@ def _size(row: dict[str, Any]) -> str:
 def _markdown(models: list[dict[str, Any]]) -> str:
     lines = ["| name | for | licence | commercial use | size | address |", "|---|---|---|---|---|---|"]
     for row in models:
-        address = ", ".join(f"`{address}`" for address in row["addresses"]) or "ships with the package"
+        address = ", ".join(f"`{address}`" for address in row["addresses"]) or _NO_ADDRESS[row["ships"]]
         allowed = _ALLOWED[row["commercial"]].lower()
         lines.append(f"| `{row['name']}` | {row['kind']} | {row['licence']} | {allowed} | {_size(row)} | {address} |")
     return "\n".join(lines)
