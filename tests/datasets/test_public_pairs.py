@@ -1,33 +1,16 @@
 """Readers of public stereo data, on miniatures of the official layouts (true formats, true scales) and on real files."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from tests.datasets.miniatures import HEIGHT, WIDTH, assert_pair
+from tests.datasets.miniatures import codes as _codes
+from tests.datasets.miniatures import picture as _picture
+from tests.datasets.miniatures import ramp as _ramp
 
 from wheatstone.datasets import load_dataset
 from wheatstone.errors import DatasetError, InputError
 from wheatstone.files import write_pfm
-
-HEIGHT, WIDTH = 6, 10
-
-
-def _picture(path, level, width=WIDTH):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((HEIGHT, width, 3), level, np.uint8)).save(path)
-
-
-def _codes(path, codes):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), codes)
-
-
-def _ramp(dtype=np.uint8, width=WIDTH, step=3):
-    codes = (np.arange(HEIGHT * width).reshape(HEIGHT, width) * step % 250).astype(dtype)
-    codes[0, 0] = 0
-    codes[0, 1:] = np.maximum(codes[0, 1:], 1)
-    return codes
 
 
 def _assert_truth(sample, codes, scale):
@@ -35,9 +18,7 @@ def _assert_truth(sample, codes, scale):
     expected = torch.from_numpy(codes.astype(np.float64) / scale).float()
     assert torch.equal(sample.disparity[0], expected)
     assert sample.disparity.dtype == torch.float32
-    assert sample.baselines == {"left": 0.0, "right": 1.0}
-    assert float(sample.views["left"].mean()) == pytest.approx(10 / 255)
-    assert float(sample.views["right"].mean()) == pytest.approx(20 / 255)
+    assert_pair(sample)
 
 
 def test_middlebury_2001_has_two_layouts_and_two_scales(tmp_path):
@@ -126,24 +107,6 @@ def test_kitti(tmp_path, name, folders):
     assert samples[0].visible is None
     assert torch.equal(samples[1].visible[0], torch.from_numpy(seen > 0))
     assert "BY-NC-SA" in samples[0].provenance["licence"]
-
-
-@pytest.mark.parametrize("sign", [1, -1])
-def test_flyingthings(tmp_path, sign):
-    frames, disparity = tmp_path / "frames_cleanpass" / "TRAIN/A/0000", tmp_path / "disparity" / "TRAIN/A/0000"
-    _picture(frames / "left" / "0006.png", 10)
-    _picture(frames / "right" / "0006.png", 20)
-    truth = np.linspace(1, 150, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
-    (disparity / "left").mkdir(parents=True)
-    write_pfm(disparity / "left" / "0006.pfm", sign * truth)
-    samples = load_dataset(f"flyingthings3d={tmp_path}")
-    assert samples.keys == ["TRAIN/A/0000/0006"]
-    assert torch.equal(samples[0].disparity[0], torch.from_numpy(truth))
-    assert bool(samples[0].valid.all())
-    with pytest.raises(DatasetError, match="no pairs found"):
-        load_dataset(f"flyingthings3d={tmp_path}", split="TEST")
-    with pytest.raises(InputError, match="finalpass"):
-        load_dataset(f"flyingthings3d={tmp_path}", render="dirty")
 
 
 def test_a_list_of_files(tmp_path):

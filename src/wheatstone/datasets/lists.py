@@ -18,8 +18,8 @@ def load(path: Path) -> PairFolder:
     """Open a list of pairs: one a line, `LEFT RIGHT [TRUTH [SCALE]]`, `#` for comments.
 
     Columns are parted by tabs if a line holds any, else by blanks; relative paths start at the list's folder. TRUTH is what
-    `wheatstone.files.read_disparity` reads: `.pfm` and `.npy` hold pixels, `.png` holds code = disparity x SCALE with 0 for
-    unknown (SCALE may be left out where the file itself says it). Key: the left image as it is named in the list. Occlusion:
+    `wheatstone.files.read_disparity` reads: `.pfm`, `.npy` and `.npz` hold pixels, `.png` holds code = disparity x SCALE with 0
+    for unknown (SCALE may be left out where the file itself says it). Key: the left image as it is named in the list. Occlusion:
     none. Licence: whatever the files have.
 
     Raises:

@@ -114,16 +114,15 @@ def load_dataset(folder_or_name: str | Path, **options: Any) -> StereoDataset:
 def _settings(text: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Part `PATH,setting=value,...`: the path, and the settings with those of Python, which win."""
     found: dict[str, Any] = {}
-    while match := _OPTION.search(text):
+    while not Path(text.partition("=")[2] or text).expanduser().exists() and (match := _OPTION.search(text)):
         found[match[1]] = _value(match[2])
         text = text[: match.start()]
     return text, {**found, **options}
 
 
-def _value(word: str) -> str | bool | int | None:
-    known = {"true": True, "false": False, "none": None}
-    if word.lower() in known:
-        return known[word.lower()]
+def _value(word: str) -> str | bool | int:
+    if word.lower() in ("true", "false"):
+        return word.lower() == "true"
     return int(word) if re.fullmatch(r"-?[0-9]+", word) else word
 
 

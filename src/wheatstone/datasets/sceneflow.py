@@ -76,8 +76,8 @@ def load_driving(
     """Driving, rendered pairs with dense truth (4400): two focal lengths, two directions, two speeds.
 
     Scale: PFM in pixels. Unknown: inf and NaN (the release holds none). Occlusion: no stereo mask. Licence: research use only.
-    Layout: `frames_{cleanpass,finalpass}[_webp]/SCENE/{left,right}/NNNN.{png,webp}` and `disparity/SCENE/{left,right}/NNNN.pfm`, SCENE
-    being `{15mm,35mm}_focallength/scene_{forwards,backwards}/{fast,slow}`.
+    Layout: `frames_{cleanpass,finalpass}[_webp]/SCENE/{left,right}/NNNN.{png,webp}` and `disparity/SCENE/{left,right}/NNNN.pfm`:
+    SCENE is `{15mm,35mm}_focallength/scene_{forwards,backwards}/{fast,slow}`.
 
     Args:
         path: folder that holds `frames_cleanpass` and `disparity`.
