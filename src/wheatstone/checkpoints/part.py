@@ -67,7 +67,8 @@ class Part:
         header = {"wheatstone": self.name, **self.config}
         (folder / "config.json").write_text(json.dumps(header, indent=2) + "\n")
         if self.network is not None:
-            state = {key: value.detach().cpu().contiguous() for key, value in self.network.state_dict().items()}
+            # copies, because some networks keep one tensor under two published names, which the file format refuses
+            state = {key: value.detach().cpu().contiguous().clone() for key, value in self.network.state_dict().items()}
             unfinished = folder / "model.safetensors.part"
             save_file(state, unfinished)
             unfinished.replace(folder / "model.safetensors")
