@@ -19,6 +19,7 @@ from wheatstone.evaluation.controls import (
     DEPTH_CONTROLS,
     MATCHER_CONTROLS,
     SYNTHESIS_CONTROLS,
+    TOLD_SGBM,
     depth_control,
     matcher_control,
     synthesis_control,
@@ -74,7 +75,9 @@ def evaluate(
     samples = load_dataset(dataset) if isinstance(dataset, str | Path) else dataset
     kind, protocol, controls = _choose(part, protocol)
     parts: dict[str, Any] = {label or part.name: part, **(baselines or {})}
-    parts |= {name: _control(kind, name, sgbm_range) for name in controls if name not in parts}
+    if kind == "matcher" and sgbm_range == "truth":
+        controls = [TOLD_SGBM if name == "sgbm" else name for name in controls]
+    parts |= {name: _control(kind, name) for name in controls if name not in parts}
     report = _measure(kind, parts, samples, protocol, seed, progress, watch)
     extra = {"sgbm_range": sgbm_range} if kind == "matcher" else {}
     return replace(report, protocol={**report.protocol, "seed": seed, **extra})
@@ -185,10 +188,9 @@ def _choose(part: Any, protocol: Any) -> tuple[str, Any, Sequence[str]]:
     raise InputError(f"evaluate measures depth estimators, matchers and synthesizers, not {type(part).__name__}")
 
 
-def _control(kind: str, name: str, sgbm_range: str) -> Part:
-    if kind == "depth":
-        return depth_control(name)
-    return matcher_control(name, sgbm_range) if kind == "matcher" else synthesis_control(name)
+def _control(kind: str, name: str) -> Part:
+    makers: dict[str, Callable[[str], Part]] = {"depth": depth_control, "matcher": matcher_control}
+    return makers.get(kind, synthesis_control)(name)
 
 
 def _score_item(

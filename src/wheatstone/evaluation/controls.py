@@ -16,6 +16,7 @@ __all__ = [
     "DEPTH_CONTROLS",
     "MATCHER_CONTROLS",
     "SYNTHESIS_CONTROLS",
+    "TOLD_SGBM",
     "ConstantDepth",
     "ConstantDisparity",
     "SgbmInRange",
@@ -27,6 +28,7 @@ __all__ = [
 DEPTH_CONTROLS = ("row-prior", "constant")
 SYNTHESIS_CONTROLS = ("rows", "classical", "warp")
 MATCHER_CONTROLS = ("sgbm", "constant")
+TOLD_SGBM = "sgbm, told the range"
 
 
 class ConstantDepth(DepthEstimator):
@@ -93,13 +95,8 @@ class SgbmInRange(StereoMatcher):
         return load_matcher("sgbm", max_disparity=max(16, math.ceil(float(disparity[scored].max())) + 1))
 
 
-def matcher_control(name: str, sgbm_range: str = "own") -> StereoMatcher:
-    """Load a matcher by name; `constant` is known here too.
-
-    Args:
-        name: preset of a matcher, or `constant`.
-        sgbm_range: `own`: `sgbm` searches its own range of disparities; `truth`: it is told the largest true one.
-    """
+def matcher_control(name: str) -> StereoMatcher:
+    """Load a matcher by name; `constant` and `sgbm, told the range` are known here too."""
     if name == "constant":
         return ConstantDisparity()
-    return SgbmInRange() if name == "sgbm" and sgbm_range == "truth" else load_matcher(name)
+    return SgbmInRange() if name == TOLD_SGBM else load_matcher(name)

@@ -13,7 +13,7 @@ from wheatstone.evaluation.protocols import DepthProtocol
 from wheatstone.evaluation.report import Column, Report, arrow
 from wheatstone.files import write_bytes
 from wheatstone.viewing.colours import error_limits
-from wheatstone.viewing.report.charts import histogram, percent, pixels, short
+from wheatstone.viewing.report.charts import NO_BREAK, histogram, percent, short
 from wheatstone.viewing.report.markup import Markup, element, join
 from wheatstone.viewing.report.page import frame, resource
 from wheatstone.viewing.report.rows import cell_figure
@@ -104,11 +104,18 @@ def _mean_table(report: Report, columns: Sequence[Column]) -> Markup:
     for part in report.parts:
         cells = []
         for column in columns:
-            means = [report.mean(other, column.figure) for other in report.parts]
-            best = _is_best(column, report.mean(part, column.figure), means)
+            means = [_comparable(report, other, column) for other in report.parts]
+            best = _is_best(column, _comparable(report, part, column), means)
             cells.append(element("td", column.show(report.mean(part, column.figure)), class_="best" if best else None))
         rows.append(element("tr", element("th", part, scope="row"), *cells))
     return _scroll(element("table", element("thead", head), element("tbody", *rows), class_="numbers"), "Means")
+
+
+def _comparable(report: Report, part: str, column: Column) -> float:
+    """The mean; NaN for an end-point error over fewer pixels than were asked, which may be low for that reason alone."""
+    prefix, slash, figure = column.figure.rpartition("/")
+    partial = figure == "epe" and report.mean(part, f"{prefix}{slash}density") < 0.999
+    return math.nan if partial else report.mean(part, column.figure)
 
 
 def _is_best(column: Column, value: float, all_values: Sequence[float]) -> bool:
@@ -148,7 +155,7 @@ def _guide(gallery: Gallery) -> Markup:
     """How to read the pictures."""
     matcher, depth = (isinstance(gallery.protocol, kind) for kind in (MatcherProtocol, DepthProtocol))
     limit = error_limit(gallery.protocol)
-    say = pixels if matcher else percent if depth else short
+    say = _pixels if matcher else percent if depth else short
     what = "px of disparity" if matcher else "of the true depth" if depth else "grey levels of 255"
     borders = [0.0, *error_limits(limit)]
     classes = [
@@ -242,6 +249,10 @@ def _scroll(table: Markup, label: str) -> Markup:
 
 def _tile(value: str, label: str) -> Markup:
     return element("div", element("dt", label), element("dd", value))
+
+
+def _pixels(value: float) -> str:
+    return f"{short(value)}{NO_BREAK}px"
 
 
 def _value(column: Column, value: float) -> str:

@@ -168,7 +168,9 @@ class Report:
         """What stands above a table of means: its title, if it has one, and how many items have figures."""
         figure = columns[0].figure
         count = sum(not math.isnan(value) for value in self.values(self.parts[0], figure).values())
-        return f"{title}{': ' if title else ''}mean over {count} item{'' if count == 1 else 's'}"
+        pooled = [column.label for column in columns if column.figure in self.pooled.get(self.parts[0], {})]
+        note = f" ({', '.join(pooled)}: of all items together)" if pooled else ""
+        return f"{title}{': ' if title else ''}mean over {count} item{'' if count == 1 else 's'}{note}"
 
     def _mean_table(self, columns: Sequence[Column]) -> Any:
         from rich import box
