@@ -18,7 +18,7 @@ VERBS = {
     "depth": ("depth", "a photo to relative inverse depth and a picture of it"),
     "match": ("match", "a pair to disparity, its picture, a point cloud and a mask of what can be trusted"),
     "train": ("train", "train a network by a recipe"),
-    "evaluate": ("evaluate", "measure a depth estimator or a synthesizer on a data set"),
+    "evaluate": ("evaluate", "measure a depth estimator, a matcher or a synthesizer on a data set"),
     "info": ("info", "versions, devices, extras, the model table with licences"),
 }
 

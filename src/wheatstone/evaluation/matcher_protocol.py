@@ -175,7 +175,7 @@ class MatcherProtocol:
         areas, notes = self._areas(sample, disparity, known)
         if self.regions[0] not in areas:
             raise SkippedItem(
-                "no mask of what both views see: score region 'all', or take it from the truth of both views"
+                "no mask of what both views see: score region 'all', or with occlusion 'left-right' the truth of both views"
             )
         if not bool(areas[self.regions[0]].any()):
             raise SkippedItem("no pixel with known truth" + (" to score" if known.any() else ""))
