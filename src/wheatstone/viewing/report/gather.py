@@ -45,7 +45,7 @@ FIGURES = {
     "scale_px": Figure("disparity scale drawn", "px"),
     "hole_share": Figure("holes", "%", +1, 0.02, "large holes"),
     "mean_confidence": Figure("mean confidence", "%", -1, 0.03, "low confidence"),
-    "label_agreement": Figure("labels a matcher confirms", "%", -1, 0.03, "a matcher does not find the labels"),
+    "label_agreement": Figure("labels a matcher confirms", "%", -1, 0.03, "few labels confirmed"),
     "visible_share": Figure("seen in both views", "%", -1, 0.02, "little is seen in both views"),
     "edge_share": Figure("depth edges", "%", +1, 0.01, "many depth edges"),
 }
