@@ -126,6 +126,8 @@ def test_settings_behind_the_name(tmp_path):
     assert load_dataset(f"instereo2k={a},left_right=true")[0].visible is not None
     with pytest.raises(InputError, match="no setting 'resolution'; it has split, left_right"):
         load_dataset(f"instereo2k={a},resolution=H")
+    odd = _instereo(tmp_path / "a + b", ["1"])
+    assert load_dataset(f"instereo2k={odd}").keys == ["1"]
     with pytest.raises(InputError, match="no setting 'speed'"):
         load_dataset(f"list={tmp_path}", speed=1)
 

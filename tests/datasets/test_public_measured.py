@@ -213,6 +213,8 @@ def test_kitti_raw(tmp_path):
     depth = np.rint(np.where(NO_TRUTH, 0, metres) * 256).astype(np.uint16)
     for number in (0, 5, 6):
         mini.pair(drive / f"image_02/data/{number:010}.png", drive / f"image_03/data/{number:010}.png")
+    unrectified = tmp_path / "2011_09_26/2011_09_26_drive_0001_extract"
+    mini.pair(unrectified / "image_02/data/0000000000.png", unrectified / "image_03/data/0000000000.png")
     _raw_calibration(tmp_path / "2011_09_26/calib_cam_to_cam.txt")
     inside = drive / "proj_depth/velodyne_raw/image_02"
     packed = tmp_path / "val/2011_09_26_drive_0001_sync/proj_depth/groundtruth/image_02"

@@ -1,5 +1,7 @@
 """Readers of public stereo data, on miniatures of the official layouts (true formats, true scales) and on real files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from tests.datasets.miniatures import picture as _picture
 from tests.datasets.miniatures import ramp as _ramp
 
 from wheatstone.datasets import load_dataset
+from wheatstone.datasets.pairs import PairFolder
 from wheatstone.errors import DatasetError, InputError
 from wheatstone.files import write_pfm
 
@@ -174,6 +177,15 @@ def test_names_that_do_not_exist(tmp_path, monkeypatch):
         load_dataset("scenes=5:0")
     with pytest.raises(DatasetError, match=r"no such folder"):
         load_dataset(f"stereo-mini={tmp_path}")
+
+
+def test_visible_from_both_truths_is_nearly_what_middlebury_states(data):
+    scene = load_dataset(f"middlebury-2003={data / 'middlebury/2003'}")
+    unmasked = PairFolder(scene.name, [replace(scene.pairs[0], masks=())], scene.licence, left_right=True)
+    stated, computed = scene[0], unmasked[0]
+    valid = stated.valid
+    assert float((stated.visible == computed.visible)[valid].float().mean()) > 0.98
+    assert float(stated.visible[valid].float().mean()) == pytest.approx(0.893, abs=0.005)
 
 
 def test_real_pairs_have_the_disparities_of_their_sheet(data):

@@ -25,6 +25,24 @@ def test_holders_do_not_look_below_themselves(tmp_path):
     assert not listing.has(tmp_path / "b" / "other")  # a folder
 
 
+def test_what_file_managers_leave_behind_is_passed_over(tmp_path):
+    scene = tmp_path / "frames_cleanpass" / "eating_x2"
+    mini.pair(scene / "left/0000.png", scene / "right/0000.png")
+    mini.text(scene / "left/._0000.png", "resource fork")
+    mini.pfm(tmp_path / "disparity/eating_x2/left/0000.pfm", mini.disparity())
+    assert load_dataset(f"monkaa={tmp_path}").keys == ["eating_x2/0000"]
+
+
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "frames_cleanpass").mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)  # a super user may list everything
+    with pytest.raises(DatasetError, match="cannot be listed: Permission denied"):
+        load_dataset(f"monkaa={tmp_path}")
+
+
 def test_links_to_folders_count_and_may_go_in_circles(tmp_path):
     (tmp_path / "disk2" / "P0" / "image_left").mkdir(parents=True)
     (tmp_path / "root").mkdir()

@@ -98,7 +98,7 @@ def load_raw(path: Path, depth: str | None = None, drives: Sequence[str] | str =
     listing = Listing()
     found: dict[str, _Frame] = {}
     for drive in listing.holders(path, "image_02"):
-        if wanted and drive.name not in wanted:
+        if (wanted and drive.name not in wanted) or drive.name.endswith("_extract"):  # those are not rectified
             continue
         truths: dict[str, Path] = {}
         for place in _depth_folders(path, drive, kinds):

@@ -70,7 +70,8 @@ def load_dataset(folder_or_name: str | Path, **options: Any) -> StereoDataset:
     Args:
         folder_or_name: a folder (or list file) whose layout is recognised; or `NAME=PATH` to say which reader to use
             (`kitti-2015=/data/kitti`); or one of the small collections `rgbd-mini`, `stereo-mini`, `stereo-mini-dense`, whose
-            root may stand in the environment variable WHEATSTONE_DATA; or `scenes=SEED:COUNT`, rendered when asked for.
+            root may stand in the environment variable WHEATSTONE_DATA; or `scenes=SEED:COUNT`, rendered when asked for; or
+            `motorcycle`, the real pair with truth inside scikit-image.
             Settings of the reader may follow, `middeval3=/data/MiddEval3,resolution=H`; several data sets are joined by ` + `,
             each with a factor if it should count more or less than once, `2*vkitti2=/data/vkitti2 + crestereo=/data/cre`.
         options: settings of that reader, for example `official=True`.
@@ -80,12 +81,14 @@ def load_dataset(folder_or_name: str | Path, **options: Any) -> StereoDataset:
         DatasetError: the layout is none we know, or broken.
     """
     text = str(folder_or_name)
-    whole = Path(text).expanduser().exists()
-    if not whole and (" + " in text or re.match(r"\s*[0-9.]+\*", text)):
-        return import_module("wheatstone.datasets.mix").parse(text, **options)
     name, separator, rest = text.partition("=")
+    whole = any(Path(part).expanduser().exists() for part in (text, rest) if part)  # whatever characters its name has
+    if re.match(r"[0-9.]+\*", text) or (not whole and " + " in text):
+        return import_module("wheatstone.datasets.mix").parse(text, **options)
     if name == "scenes" and separator:
         return import_module("wheatstone.datasets.rendered").load(rest, **options)
+    if text == "motorcycle" and not whole:
+        return import_module("wheatstone.datasets.example_pair").load()
     named = {**{key: (module, "load") for key, module in READERS.items()}, **PUBLIC, **COLLECTIONS}
     if not whole:
         text, options = _settings(text, options)

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from wheatstone.errors import DatasetError
+
 __all__ = ["Listing"]
 
 _DEPTH = (
@@ -16,7 +18,10 @@ _DEPTH = (
 
 
 class Listing:
-    """Names of the files and folders below any folder, remembered; files are neither opened nor asked for one by one."""
+    """Names of the files and folders below any folder, remembered; files are neither opened nor asked for one by one.
+
+    Names that begin with a dot are passed over. A folder that may not be listed is a `DatasetError`.
+    """
 
     def __init__(self) -> None:
         """Know nothing yet."""
@@ -58,8 +63,11 @@ class Listing:
             try:
                 with os.scandir(place or ".") as entries:
                     for entry in entries:
-                        (folders if entry.is_dir() else files).append(entry.name)
+                        if not entry.name.startswith("."):  # what file managers leave behind
+                            (folders if entry.is_dir() else files).append(entry.name)
             except (FileNotFoundError, NotADirectoryError):
                 pass
+            except OSError as error:
+                raise DatasetError(f"{place}: cannot be listed: {error.strerror or error}") from error
             self._known[place] = frozenset(files), tuple(sorted(folders))
         return self._known[place]
