@@ -1,5 +1,6 @@
 """The processes and the global switches of a run, set for as long as it lasts."""
 
+import atexit
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -13,17 +14,22 @@ __all__ = ["processes_of_run", "training_backends"]
 
 @contextmanager
 def processes_of_run(device: str | None) -> Iterator[PartialState]:
-    """One process among those that `torchrun` started (or alone), and its device; taken down afterwards.
+    """One process among those that `torchrun` started (or alone), and its device.
+
+    The connection of several processes is made once and closed when they end: several trainings may follow one another.
 
     Args:
         device: `cpu` keeps off accelerators; anything else takes the best there is.
     """
+    connected = torch.distributed.is_available() and torch.distributed.is_initialized()
     processes = PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
+    if processes.num_processes > 1 and not connected:
+        atexit.register(processes.destroy_process_group)
     try:
         yield processes
     finally:
-        processes.destroy_process_group()
-        PartialState._reset_state()
+        if processes.num_processes == 1:
+            PartialState._reset_state()
 
 
 @contextmanager

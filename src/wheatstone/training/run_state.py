@@ -164,7 +164,9 @@ class RunState:
         try:
             for network in self.trained.values():
                 network.eval()
-            with self.mean.shown() if self.mean is not None else nullcontext():
+            # pictures of many sizes: compiling for each would take longer than looking at them
+            eager = torch.compiler.set_stance("force_eager") if self.recipe.compile else nullcontext()
+            with eager, self.mean.shown() if self.mean is not None else nullcontext():
                 yield self.parts
         finally:
             for role, network in self.trained.items():

@@ -264,7 +264,7 @@ class _Loop:
                 return
             value = state.figures.get(decides.removeprefix("+"), math.nan)
             if is_better(decides, value, state.best.get("value")):
-                state.best = {"step": state.step, "value": value}
+                state.best = {"step": float(state.step), "value": value}
                 on_main(self.processes, lambda: self._save_parts(best=True))
 
     def _save(self) -> None:
