@@ -91,8 +91,8 @@ def _largest(
     height, width = left.shape[-2:]
     share = min(tile[0] / height, tile[1] / width)
     size = (max(1, round(share * height)), max(1, round(share * width)))
-    small = [functional.interpolate(view, size, mode="area") for view in (left, right)]
-    found = matcher(*small, iterations).disparity * (width / size[1])
+    small_left, small_right = (functional.interpolate(view, size, mode="area") for view in (left, right))
+    found = matcher(small_left, small_right, iterations).disparity * (width / size[1])
     return 1.1 * float(quantiles(found.flatten().double(), 0.999)[0])
 
 
