@@ -113,10 +113,17 @@ class NetworkMatcher(StereoMatcher):
         """Pad, run, crop: one float32 map a step, or only the last."""
         padded_left, padding = pad_to_multiple(left.to(self.device, self.dtype), self.multiple)
         padded_right = padding.pad(right.to(self.device, self.dtype))
-        start = None if initial is None else padding.pad(initial.to(self.device, torch.float32))
-        output: MatcherOutput = self.network(padded_left, padded_right, steps, initial=start, every=every)
+        start = {
+            name: padding.pad(value.to(self.device, torch.float32))
+            for name, value in self._start_values(left, right, initial).items()
+        }
+        output: MatcherOutput = self.network(padded_left, padded_right, steps, every=every, **start)
         wanted = output.predictions if every else output.predictions[-1:]
         return [padding.crop(prediction).float() for prediction in wanted]
+
+    def _start_values(self, left: Tensor, right: Tensor, initial: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
+        """What the network is told to start from: maps of the size of the images, by the name of the argument."""
+        return {} if initial is None else {"initial": initial}
 
 
 def pair_batch(left: Any, right: Any) -> tuple[Float[Tensor, "B 3 H W"], Float[Tensor, "B 3 H W"]]:

@@ -1,9 +1,14 @@
-"""The small matcher that ships: a volume at 1/8, recurrent steps at 1/4, sharp last steps at 1/2.
+"""The small matcher that ships: semi-global matching finds what it can, a small network finishes.
 
-Trained on rendered scenes alone. Where the pieces come from: group-wise correlation and hourglass (GwcNet, Guo et al. 2019),
-excitation of the volume by image features (CoEx, Bangunharcana et al. 2021), recurrent steps that look around the present
-disparity (RAFT-Stereo, Lipson et al. 2021) in a raw and in an aggregated volume (IGEV-Stereo, Xu et al. 2023). Ours: the start
-value is the mode of the volume, not its mean, so that it is sharp at depth steps; and the last steps run at half resolution.
+Semi-global matching (Hirschmueller 2008) is sharp and right inside textured surfaces and has no answer for the rest; the
+network takes its answers where there are any and its own volume where there are none, looks again, mends the edges and
+fills what only one view sees. Without the start value (`start="none"`) it is a matcher of its own, less exact.
+
+Where its pieces come from: group-wise correlation and hourglass (GwcNet, Guo et al. 2019), excitation of the volume by image
+features (CoEx, Bangunharcana et al. 2021), recurrent steps that look around the present disparity (RAFT-Stereo, Lipson et
+al. 2021) in a raw and in an aggregated volume (IGEV-Stereo, Xu et al. 2023). Ours: the start value is the mode of the
+volume, not its mean, so that it is sharp at depth steps; the last steps run at half resolution; and the last of all may take
+the given disparity over, pixel by pixel.
 """
 
 import math
@@ -17,7 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wheatstone.checkpoints import resolve_shipped
+from wheatstone.errors import InputError
 from wheatstone.matching.base import MatcherOutput, NetworkMatcher
+from wheatstone.matching.sgbm import sgbm_disparity
 
 __all__ = ["EmbeddedMatcher", "EmbeddedMatcherNet", "load"]
 
@@ -25,6 +32,7 @@ _FINE_STEPS = 2  # the last steps of a run are made at half resolution
 _RADIUS = 4
 _GROUPS = 8
 _LEAST_CELLS = 24
+_TAKEN_OVER_PX = 3.0
 
 
 class _Residual(nn.Module):
@@ -221,46 +229,68 @@ class EmbeddedMatcherNet(nn.Module):
         self.spread = nn.Sequential(nn.Conv2d(c, c, 3, padding=1), nn.ReLU(), nn.Conv2d(c, 36, 1))
         self.coarse_join = nn.Conv2d(c, b, 1)
         self.coarse_context = nn.Conv2d(b, 3 * coarse, 3, padding=1)
-        self.coarse_step = _Step(coarse, 3 * (2 * _RADIUS + 1))
+        self.coarse_step = _Step(coarse, 3 * (2 * _RADIUS + 1) + 2)
         self.coarse_spread = nn.Sequential(nn.Conv2d(coarse, coarse, 3, padding=1), nn.ReLU(), nn.Conv2d(coarse, 36, 1))
         self.fine_join = nn.Conv2d(coarse, a, 1)
         self.fine_context = nn.Conv2d(a, 3 * fine, 3, padding=1)
-        self.fine_step = _Step(fine, 2 * _RADIUS + 1)
-        self.fine_spread = nn.Sequential(nn.Conv2d(fine + 12, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 36, 1))
+        self.fine_step = _Step(fine, 2 * _RADIUS + 1 + 8)
+        # 36 weights of the convex mean, and for each of the four fine pixels how far to take over the given disparity
+        self.fine_spread = nn.Sequential(nn.Conv2d(fine + 20, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 40, 1))
 
     def forward(
-        self, left: Tensor, right: Tensor, iterations: int = 6, initial: Tensor | None = None, every: bool = True
+        self,
+        left: Tensor,
+        right: Tensor,
+        iterations: int = 4,
+        initial: Tensor | None = None,
+        every: bool = True,
+        known: Tensor | None = None,
     ) -> MatcherOutput:
-        """Disparity at full size after each step; `initial` is the mean of the volume at full size."""
+        """Disparity at full size after each step; `MatcherOutput.initial` is the mean of the volume.
+
+        `initial` is the disparity to start from where `known` (default everywhere), full size, px.
+        """
         fine_steps = min(_FINE_STEPS, iterations)
         (left2, left4, left8), (right2, right4, right8) = self.features(left), self.features(right)
         scores = self.aggregation(_grouped_volume(left8, right8, self._cells(left8.shape[-1])), left8)
         spread = self.spread(left8)
+        given = _Given.of(initial, known, left)
         with torch.autocast(left.device.type, enabled=False):
             mean, mode = _expectations(scores.float())
             first = _enlarge(_convex(mean, spread), 4) if every else None
-            start = _convex(mode, spread).detach()
-        disparity = start if initial is None else functional.avg_pool2d(initial.float(), 4) / 4
+            disparity = given.over(_convex(mode, spread).detach())
         predictions: list[Tensor] = []
-        state, given = self._context(self.coarse_context, left4, self.coarse_join(left8))
+        state, context = self._context(self.coarse_context, left4, self.coarse_join(left8))
         views = _CoarseViews(left4, right4, scores)
         for _ in range(iterations - fine_steps):
             disparity = disparity.detach()
-            state, delta = self.coarse_step(state, given, views(disparity), disparity.to(state.dtype))
+            looks = torch.cat([views(disparity), given.beside(disparity, 4)], 1)
+            state, delta = self.coarse_step(state, context, looks, disparity.to(state.dtype))
             disparity = disparity + delta
             if every:
                 predictions.append(_enlarge(_convex(disparity, self.coarse_spread(state)), 2))
         disparity = _convex(disparity, self.coarse_spread(state))
-        state, given = self._context(self.fine_context, left2, self.fine_join(state))
+        state, context = self._context(self.fine_context, left2, self.fine_join(state))
         rgb = functional.pixel_unshuffle(left - 0.45, 2).to(state.dtype)
         for step in range(fine_steps):
             disparity = disparity.detach() if step else disparity
-            around = _warped_correlation(left2, right2, disparity.detach(), _RADIUS)
-            state, delta = self.fine_step(state, given, around, disparity.detach().to(state.dtype))
+            looks = [
+                _warped_correlation(left2, right2, disparity.detach(), _RADIUS),
+                given.beside(disparity.detach(), 2),
+            ]
+            state, delta = self.fine_step(state, context, torch.cat(looks, 1), disparity.detach().to(state.dtype))
             disparity = disparity + delta
             if every or step == fine_steps - 1:
-                predictions.append(_convex(disparity, self.fine_spread(torch.cat([state, rgb], 1))))
+                predictions.append(self._full_size(disparity, torch.cat([state, rgb], 1), given))
         return MatcherOutput(tuple(predictions), first)
+
+    def _full_size(self, disparity: Tensor, features: Tensor, given: "_Given") -> Tensor:
+        """From half to full size, taking over given disparities that are close."""
+        beside = given.beside(disparity.detach(), 2).to(features.dtype)
+        weights, take = self.fine_spread(torch.cat([features, beside], 1)).split([36, 4], 1)
+        full = _convex(disparity, weights)
+        share = torch.sigmoid(functional.pixel_shuffle(take.float(), 2)) * given.known
+        return full + share * (given.disparity - full).clamp(-_TAKEN_OVER_PX, _TAKEN_OVER_PX)
 
     @staticmethod
     def _context(layer: nn.Module, features: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:
@@ -273,6 +303,46 @@ class EmbeddedMatcherNet(nn.Module):
     def _cells(self, width: int) -> int:
         """Cells of a volume of `width` columns: an even number, so that the hourglass halves it."""
         return max(_LEAST_CELLS, 2 * math.ceil(self.reach * width / 2))
+
+
+class _Given:
+    """A disparity to start from, with where it is known, at full size."""
+
+    def __init__(self, disparity: Tensor, known: Tensor) -> None:
+        self.disparity, self.known = disparity * known, known
+
+    @classmethod
+    def of(cls, initial: Tensor | None, known: Tensor | None, left: Tensor) -> "_Given":
+        """`initial` may be missing, and `known` with it."""
+        if initial is None:
+            nothing = torch.zeros_like(left[:, :1], dtype=torch.float32)
+            return cls(nothing, nothing)
+        return cls(initial.float(), torch.ones_like(initial).float() if known is None else known.float())
+
+    def over(self, disparity: Tensor) -> Tensor:
+        """What is known in each cell of a coarser map, px of that map, over `disparity` where nothing is.
+
+        The pixel in the middle of the cell counts if it is known (a mean would mix both sides of an edge), else the mean.
+        """
+        factor = self.known.shape[-1] // disparity.shape[-1]
+        middle = slice(factor // 2, None, factor)
+        share = functional.avg_pool2d(self.known, factor)
+        mean = functional.avg_pool2d(self.disparity, factor) / share.clamp(min=1e-6)
+        value = torch.where(self.known[..., middle, middle] > 0, self.disparity[..., middle, middle], mean)
+        return torch.where(share > 0, value / factor, disparity)
+
+    def beside(self, disparity: Tensor, factor: int) -> Tensor:
+        """How far the given disparity lies from a coarser map, px of that map, and where it is known.
+
+        At 1/2 each of the four fine pixels has its own channel (8 in all), further down they share one (2).
+        """
+        if factor == 2:
+            known = functional.pixel_unshuffle(self.known, 2)
+            away = functional.pixel_unshuffle(self.disparity, 2) / 2 - disparity
+        else:
+            known = (functional.avg_pool2d(self.known, factor) > 0).float()
+            away = self.over(disparity) - disparity
+        return torch.cat([(away * known).clamp(-8, 8) / 4, known], 1)
 
 
 class _CoarseViews:
@@ -309,11 +379,13 @@ def _enlarge(disparity: Tensor, factor: int) -> Tensor:
 
 
 class EmbeddedMatcher(NetworkMatcher):
-    """The network behind the contract of every matcher.
+    """Semi-global matching and the network behind the contract of every matcher.
 
     Args:
         widths, volume, hidden, reach: of the network (see `EmbeddedMatcherNet`).
         iterations: steps of a call that does not say how many; the last two are made at half resolution.
+        start: `"sgbm"` starts from semi-global matching on the CPU, `"none"` from the network's own volume; a call's
+            `initial` goes before either.
     """
 
     name = "embedded"
@@ -326,17 +398,28 @@ class EmbeddedMatcher(NetworkMatcher):
         volume: int = 16,
         hidden: Sequence[int] = (48, 24),
         reach: float = 0.2,
-        iterations: int = 6,
+        iterations: int = 4,
+        start: str = "sgbm",
     ) -> None:
+        if start not in ("sgbm", "none"):
+            raise InputError(f"unknown start {start!r} of the embedded matcher: use sgbm or none")
         self.config = {
             "widths": list(widths),
             "volume": volume,
             "hidden": list(hidden),
             "reach": reach,
             "iterations": iterations,
+            "start": start,
         }
         self.iterations = iterations
         self.network = EmbeddedMatcherNet(tuple(widths), volume, tuple(hidden), reach).eval()
+
+    def _start_values(self, left: Tensor, right: Tensor, initial: Tensor | None) -> dict[str, Tensor]:
+        """The disparity to start from and where it is known; nothing for the network's own start."""
+        if initial is not None or self.config["start"] == "none":
+            return super()._start_values(left, right, initial)
+        disparity, known = sgbm_disparity(left, right)
+        return {"initial": disparity, "known": known.float()}
 
 
 def load(

@@ -127,8 +127,12 @@ class SequenceLoss:
 def run_matcher(
     network: nn.Module, batch: Mapping[str, Any], iterations: int
 ) -> tuple[tuple[Tensor, ...], Tensor | None]:
-    """Call a matching network on a training batch: all predictions `[B,1,H,W]`, px, and its start value if it makes one."""
-    output = network(batch["left"], batch["right"], iterations)
+    """Call a matching network on a training batch: all predictions `[B,1,H,W]`, px, and its start value if it makes one.
+
+    A batch may bring a disparity to start from: `initial` `[B,1,H,W]`, px, and where it is `known`.
+    """
+    start = {name: batch[name] for name in ("initial", "known") if name in batch}
+    output = network(batch["left"], batch["right"], iterations, **start)
     return tuple(output.predictions), output.initial
 
 

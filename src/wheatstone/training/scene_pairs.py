@@ -9,12 +9,15 @@ import numpy as np
 import torch
 
 from wheatstone.datasets.augmentation import StereoAugmentation
+from wheatstone.matching.sgbm import Sgbm, sgbm_disparity
 from wheatstone.samples import StereoSample
 from wheatstone.training.embedded_data import Stages, _stage, _stages
 from wheatstone.training.photometric import camera_like
 from wheatstone.training.scene_cache import SceneCache
 
 __all__ = ["ScenePairs", "scene_pairs"]
+
+_SEARCH_RANGES = (64, 96, 128)  # px
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class ScenePairs:
         cameras: strength of the camera effects both views share (exposure, colours, noise, compression); 0 is off.
         unlike: strength of those that each view gets for itself, in the half of the items whose cameras differ.
         pools: (first step, scenes in use from there on), so that a training can start while the rest is being rendered.
+        start: share of the items that bring the answers of semi-global matching as a disparity to start from (`initial`,
+            `known`), with a search range drawn for each; the others know nothing. None leaves the entries out.
     """
 
     scenes: SceneCache
@@ -34,6 +39,7 @@ class ScenePairs:
     cameras: float = 0.7
     unlike: float = 0.35
     pools: Stages = field(default=((0, 1 << 30),))
+    start: float | None = None
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -54,7 +60,16 @@ class ScenePairs:
             {"left": 0.0, "right": 1.0},
             disparity=torch.from_numpy(disparity)[None],
         )
-        return self.augmentation(sample, generator)
+        item = self.augmentation(sample, generator)
+        return item if self.start is None else {**item, **self._started(item, generator)}
+
+    def _started(self, item: Mapping[str, Any], generator: np.random.Generator) -> dict[str, torch.Tensor]:
+        if generator.random() >= (self.start or 0.0):
+            nothing = torch.zeros_like(item["disparity"])
+            return {"initial": nothing, "known": nothing.clone()}
+        matcher = Sgbm(max_disparity=int(generator.choice(_SEARCH_RANGES)))
+        disparity, known = sgbm_disparity(item["left"], item["right"], matcher)
+        return {"initial": disparity[0], "known": known[0].float()}
 
 
 def drawn_pair(
@@ -79,9 +94,9 @@ def scene_pairs(
     cameras: float = 0.7,
     unlike: float = 0.35,
     pools: Sequence[Sequence[int]] = ((0, 1 << 30),),
+    start: float | None = None,
 ) -> ScenePairs:
     """Build a source of rendered pairs; `folder` keeps the scenes, `augmentation` holds settings of `StereoAugmentation`."""
     del seed  # the scenes are the same for every training; what is drawn from them is not
-    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in augmentation.items()}
     cache = SceneCache(Path(folder), pairs, (int(size[0]), int(size[1])), (0.0, 1.0))
-    return ScenePairs(cache, StereoAugmentation(**settings), cameras, unlike, _stages(pools))
+    return ScenePairs(cache, StereoAugmentation.from_settings(augmentation), cameras, unlike, _stages(pools), start)
