@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,20 +77,6 @@ def test_workers_change_nothing(tmp_path):
     run(tmp_path / "none", steps=3)
     run(tmp_path / "two", steps=3, workers=2)
     assert_same(weights(tmp_path / "none"), weights(tmp_path / "two"))
-
-
-def test_two_processes_are_one_with_the_summed_batch(tmp_path):
-    script = Path(__file__).with_name("two_processes.py")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    done = subprocess.run(
-        [*command, str(script), str(tmp_path / "two")], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    one = run(tmp_path / "one")
-    assert_same(weights(tmp_path / "one"), weights(tmp_path / "two"), tolerance=1e-6)
-    last = json.loads((tmp_path / "two" / "log.jsonl").read_text().splitlines()[-1])
-    assert last["masked"] == pytest.approx(one.losses["masked"], rel=1e-4)
 
 
 def test_a_loss_that_is_no_number_stops_before_the_weights_move(tmp_path):

@@ -9,12 +9,28 @@ from wheatstone.checkpoints import Part
 from wheatstone.training import Build, Optimiser, Recipe, Schedule
 
 
+class FrozenNorm(nn.BatchNorm2d):
+    """Normalises by its running statistics, as matchers that freeze their batch norms do."""
+
+    def train(self, mode=True):
+        return super().train(False)
+
+
 class TinyPart(Part):
+    """`norm` adds a frozen batch norm and a parameter that no loss reaches; `ballast` makes files large enough to catch."""
+
     name = "tiny"
 
-    def __init__(self, width: int = 4) -> None:
-        self.config = {"width": width}
-        self.network = nn.Sequential(nn.Conv2d(1, width, 3, padding=1), nn.Tanh(), nn.Conv2d(width, 1, 3, padding=1))
+    def __init__(self, width: int = 4, norm: bool = False, ballast: int = 0) -> None:
+        self.config = {"width": width, "norm": norm, "ballast": ballast}
+        between = [FrozenNorm(width), nn.Tanh()] if norm else [nn.Tanh()]
+        self.network = nn.Sequential(nn.Conv2d(1, width, 3, padding=1), *between, nn.Conv2d(width, 1, 3, padding=1))
+        if norm:
+            between[0].running_mean.copy_(torch.linspace(-1, 1, width))
+            self.network.unused = nn.Parameter(torch.ones(2, 2))
+            self.network.forward = self.network[:4].forward
+        if ballast:
+            self.network.register_buffer("ballast", torch.zeros(ballast))
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,20 @@ class TinyData:
 
 def tiny_data(folder, seed, length=11):
     return TinyData(length)
+
+
+@dataclass(frozen=True)
+class TinyEvaluation:
+    """Error on fixed inputs; the third item has no such figure."""
+
+    def __len__(self):
+        return 5
+
+    def __call__(self, parts, index):
+        x = torch.linspace(-1, 1, 42).reshape(1, 1, 6, 7) + index
+        error = (parts["tiny"].network(x) - x.cos()).abs().mean()
+        assert not parts["tiny"].network.training
+        return {"error": float("nan") if index == 2 else float(error), "items": 1.0}
 
 
 def masked_objective(modules, batch, step, generators):
