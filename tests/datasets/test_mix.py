@@ -12,7 +12,7 @@ from tests.datasets import miniatures as mini
 
 from wheatstone.datasets import load_dataset
 from wheatstone.datasets.mix import Mix, repeated
-from wheatstone.datasets.registry import PUBLIC
+from wheatstone.datasets.registry import PUBLIC, READERS
 from wheatstone.errors import DatasetError, InputError
 
 _RGBD = {"nyuv2", "kitti-depth", "7scenes", "tum", "sunrgbd"}
@@ -141,11 +141,12 @@ def test_the_page_has_a_row_for_every_reader():
             rows |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[1]), cells)
     stereo = set(PUBLIC) - _RGBD - {"list"}
     assert set(PUBLIC) - {"list"} <= set(rows)
-    for name in stereo:
-        module, function = PUBLIC[name]
+    own = {name: (module, "load") for name, module in READERS.items()}
+    for name, (module, function) in {**own, **{name: PUBLIC[name] for name in (*stereo, "list")}}.items():
         text = getattr(import_module(module), function).__doc__
         for word in ("Scale:", "Unknown:", "Occlusion:", "Licence:", "Layout:"):
             assert word in text, f"{name} does not state its {word}"
+    for name in stereo:
         cells = rows[name][1:-1]
         assert len(cells) == 6, f"{name}: name, layout, truth, unknown, occlusion, licence"
         assert all(cell.strip() for cell in cells), f"{name} has an empty cell"

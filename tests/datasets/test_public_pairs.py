@@ -24,7 +24,7 @@ def _assert_truth(sample, codes, scale):
     assert_pair(sample)
 
 
-def test_middlebury_2001_has_two_layouts_and_two_scales(tmp_path):
+def test_middlebury_2001_has_several_layouts_and_two_scales(tmp_path):
     for scene in ("tsukuba", "venus"):
         _picture(tmp_path / scene / "imL.png", 10)
         _picture(tmp_path / scene / "imR.png", 20)
@@ -35,8 +35,17 @@ def test_middlebury_2001_has_two_layouts_and_two_scales(tmp_path):
     _picture(tmp_path / "sawtooth" / "im6.ppm", 20)
     _codes(tmp_path / "sawtooth" / "disp2.pgm", _ramp())
     _codes(tmp_path / "sawtooth" / "disp6.pgm", _ramp())
+    names = "scene1.row3.col3.ppm", "scene1.row3.col4.ppm", "truedisp.row3.col3.pgm"
+    for scene, (left, right, truth) in {"map": ("im0.pgm", "im1.pgm", "disp0.pgm"), "data/tsukuba": names}.items():
+        _picture(tmp_path / scene / left, 10)
+        _picture(tmp_path / scene / right, 20)
+        _codes(tmp_path / scene / truth, _ramp())
+    _assert_truth(load_dataset(f"middlebury-2001={tmp_path / 'data'}")[0], _ramp(), 16)
+    with pytest.raises(DatasetError, match="two pairs of Middlebury 2001 are called tsukuba"):
+        load_dataset(f"middlebury-2001={tmp_path}")
+    (tmp_path / "data").rename(tmp_path / ".data")
     samples = {sample.key: sample for sample in load_dataset(f"middlebury-2001={tmp_path}")}
-    for scene, scale in {"tsukuba": 16, "venus": 8, "sawtooth": 8}.items():
+    for scene, scale in {"tsukuba": 16, "venus": 8, "sawtooth": 8, "map": 8}.items():
         _assert_truth(samples[scene], _ramp(), scale)
     assert torch.equal(samples["venus"].visible[0], torch.from_numpy(seen == 255))
     assert samples["tsukuba"].visible is None

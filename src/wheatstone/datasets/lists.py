@@ -17,10 +17,10 @@ _LAYOUT = "lines 'LEFT RIGHT [TRUTH [SCALE]]', columns parted by tabs (or blanks
 def load(path: Path) -> PairFolder:
     """Open a list of pairs: one a line, `LEFT RIGHT [TRUTH [SCALE]]`, `#` for comments.
 
-    Columns are parted by tabs if a line holds any, else by blanks; relative paths start at the list's folder. TRUTH is what
-    `wheatstone.files.read_disparity` reads: `.pfm`, `.npy` and `.npz` hold pixels, `.png` holds code = disparity x SCALE with 0
-    for unknown (SCALE may be left out where the file itself says it). Key: the left image as it is named in the list. Occlusion:
-    none. Licence: whatever the files have.
+    Columns are parted by tabs if a line holds any, else by blanks. Key: the left image as it is named in the list.
+    Scale: TRUTH is what `wheatstone.files.read_disparity` reads: `.pfm`, `.npy` and `.npz` hold pixels, `.png` holds code =
+    disparity x SCALE (which may be left out where the file itself says it). Unknown: 0 in `.png`, else what is not finite.
+    Occlusion: none. Licence: whatever the files have. Layout: relative paths start at the list's folder.
 
     Raises:
         DatasetError: an unreadable list, a line of another form, a missing file, or the same left image twice.

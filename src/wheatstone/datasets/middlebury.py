@@ -25,25 +25,29 @@ __all__ = [
 
 _LICENCE = "Middlebury: free for research, cite the papers; no formal licence"
 _RESOLUTIONS = ("F", "H", "Q")
+_NAMES_2001 = (  # left, right, truth, truth of the right view
+    ("imL.png", "imR.png", "groundtruth.png", None),
+    ("im2.ppm", "im6.ppm", "disp2.pgm", "disp6.pgm"),
+    ("scene1.row3.col3.ppm", "scene1.row3.col4.ppm", "truedisp.row3.col3.pgm", None),
+    ("im0.pgm", "im1.pgm", "disp0.pgm", "disp1.pgm"),
+)
 
 
 def load_2001(path: Path, left_right: bool = False) -> PairFolder:
-    """Scenes of 2001 (tsukuba, venus, sawtooth, ...).
+    """Scenes of 2001 (tsukuba, venus, sawtooth, map, ...).
 
     Scale: disparity = 8-bit code / 8, tsukuba code / 16. Unknown: 0 (tsukuba has a border of 18 pixels without truth).
     Occlusion: `nonocc.png` where present (255 = seen by both and counted). Licence: free for research, no formal licence.
-    Layout: the data folder's `SCENE/{im2.ppm,im6.ppm,disp2.pgm,disp6.pgm}`, or the stereo evaluation's
+    Layout: the data folder's `SCENE/{im2.ppm,im6.ppm,disp2.pgm,disp6.pgm}`, `map/{im0,im1,disp0,disp1}.pgm` and
+    `tsukuba/{scene1.row3.col3.ppm,scene1.row3.col4.ppm,truedisp.row3.col3.pgm}`, or the stereo evaluation's
     `SCENE/{imL.png,imR.png,groundtruth.png[,nonocc.png]}`.
     """
     layout = "SCENE/{im2.ppm,im6.ppm,disp2.pgm,disp6.pgm} or SCENE/{imL.png,imR.png,groundtruth.png}"
     listing = Listing()
     pairs = []
-    for scene in _scenes(listing, path, "Middlebury 2001", layout, ("imL.png", "im2.ppm")):
-        decode = Coded(16 if scene.name == "tsukuba" else 8, bits=8)
-        if listing.has(scene / "imL.png"):
-            pairs.append(_pair(listing, scene, ("imL.png", "imR.png", "groundtruth.png", None), decode))
-        else:
-            pairs.append(_pair(listing, scene, ("im2.ppm", "im6.ppm", "disp2.pgm", "disp6.pgm"), decode))
+    for scene in _scenes(listing, path, "Middlebury 2001", layout, tuple(names[0] for names in _NAMES_2001)):
+        names = next(names for names in _NAMES_2001 if listing.has(scene / names[0]))
+        pairs.append(_pair(listing, scene, names, Coded(16 if scene.name == "tsukuba" else 8, bits=8)))
     found = find_pairs(pairs, path, "Middlebury 2001", layout, listing)
     return PairFolder("middlebury-2001", found, _LICENCE, left_right)
 

@@ -23,7 +23,12 @@ def detect(folder: Path) -> bool:
 
 
 def load(folder: Path) -> "OwnDataset":
-    """Open a data set of our format."""
+    """Open a data set of our format.
+
+    Scale: 16-bit code / the scale in the manifest and in each file (256, 64 or 16). Unknown: 0. Occlusion: `mask_nocc` (seen by
+    both) and `mask_inpaint` (holes of the second view). Licence: that of the photos and of the parts named in `dataset.json`.
+    Layout: `dataset.json`, `manifest.jsonl` and the folders of `docs/data-format.md`.
+    """
     return OwnDataset(folder)
 
 

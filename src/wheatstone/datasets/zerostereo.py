@@ -43,7 +43,13 @@ def detect(path: Path) -> bool:
 
 
 def load(path: Path, *, root: str | Path | None = None, official: bool = False) -> "ZeroStereoDataset":
-    """Open a folder or list file; see `ZeroStereoDataset`."""
+    """Open a folder or list file, MfS35K included; see `ZeroStereoDataset`.
+
+    Scale: `.npy`, float32 pixels. Unknown: 0 and not finite. Occlusion: `mask_nocc` (seen by both) and `mask_inpaint` (holes of
+    the second view), above 127 = set. Licence: MfS35K is published under MIT, its photos have the terms of the data sets they
+    come from (ADE20K, DIODE, DiW, COCO, Mapillary Vistas). Layout: `.../PRODUCT/NAME` with the six products of this module, or a
+    list file with six paths a line.
+    """
     return ZeroStereoDataset(path, root=root, official=official)
 
 
