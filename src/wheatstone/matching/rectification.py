@@ -6,10 +6,10 @@ their vertical offsets, and the share of them that moved the wrong way.
 
 import math
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float
 from torch import Tensor
 
 from wheatstone.matching.base import pair_batch
@@ -93,7 +93,7 @@ class Rectification:
         return {**values, "measured": self.measured, "rectified": self.rectified, "swapped": self.swapped}
 
 
-def measure_rectification(left: Float[Tensor, "1 3 H W"], right: Float[Tensor, "1 3 H W"]) -> Rectification:
+def measure_rectification(left: Any, right: Any) -> Rectification:
     """Measure vertical offset, rotation, scale and direction of motion of one pair.
 
     SIFT features are matched both ways (ratio test at 0.8); the vertical offset is then fitted as a plane over the image,
@@ -101,8 +101,8 @@ def measure_rectification(left: Float[Tensor, "1 3 H W"], right: Float[Tensor, "
     For a small turn `b` is its sine and `1 + c` the vertical scale.
 
     Args:
-        left: 0..1.
-        right: 0..1, same size.
+        left: `[1,3,H,W]` in 0..1, a PIL image, or a uint8 HWC array.
+        right: the same for the other view.
 
     Raises:
         ShapeError: sizes that differ.

@@ -8,6 +8,7 @@ import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -47,7 +48,7 @@ class PointCloud:
 
 
 def point_cloud(
-    image: Float[Tensor, "1 3 H W"],
+    image: Any,
     disparity: Float[Tensor, "1 1 H W"],
     keep: Bool[Tensor, "1 1 H W"] | None = None,
     calibration: Calibration | None = None,
@@ -62,7 +63,7 @@ def point_cloud(
     stretches the cloud along the line of sight.
 
     Args:
-        image: the left view, 0..1.
+        image: the left view: `[1,3,H,W]` in 0..1, a PIL image, or a uint8 HWC array.
         disparity: in pixels of this width; pixels without a finite one give no point.
         keep: which pixels may give points (default: all), for example those that are consistent.
         calibration: of images of this size (`Calibration.at_size`).
