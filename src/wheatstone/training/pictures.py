@@ -83,8 +83,6 @@ class Images(Protocol):
 class Pictures(Protocol):
     """A sequence of pictures with depth."""
 
-    confident: bool
-
     def __len__(self) -> int:
         """Number of pictures."""
         ...
@@ -263,14 +261,11 @@ def photo_pictures(
         device: estimate all depth now, there; None: on the CPU, photo by photo when asked for.
 
     Raises:
-        InputError: no photos there; the message says what to give.
+        InputError: no photos there.
     """
     if max_side < 16:
         raise InputError(f"`max_side` must be at least 16 pixels, got {max_side}")
-    try:
-        found = find_photos(str(folder))
-    except InputError as error:
-        raise InputError(f"{error}; this recipe trains on photos: name their folder with --data") from error
+    found = find_photos(str(folder))
     pictures = EstimatedPictures(PhotoImages(found.files, max_side), load_depth(depth, device=device), Path(cache))
     if device is not None:
         pictures.fill()
@@ -317,8 +312,8 @@ def degraded_depth(
     curve = float(np.exp(generator.normal(0, 0.15 * strength)))
     share = share**curve
     first, second = (_spoilt(share, generator, strength) for _ in range(2))
-    maps = (torch.from_numpy(values)[None, None] for values in (first, second))
-    return first, flip_confidence(*maps)[0, 0].numpy()
+    confidence = flip_confidence(torch.from_numpy(first)[None, None], torch.from_numpy(second)[None, None])
+    return first, confidence[0, 0].numpy()
 
 
 def _spoilt(share: np.ndarray, generator: np.random.Generator, strength: float) -> np.ndarray:

@@ -4,18 +4,21 @@ A pair made on the fly has another disparity scale every time its picture comes 
 picture, is estimated once and kept. Items have the form of `wheatstone.datasets.augmentation.StereoAugmentation`.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from wheatstone.datasets import StereoDataset, load_dataset
+from wheatstone.datasets import READERS, StereoDataset, load_dataset
 from wheatstone.datasets.augmentation import StereoAugmentation
+from wheatstone.datasets.registry import COLLECTIONS
 from wheatstone.disparity import DisparityRule, parse_rule
 from wheatstone.errors import InputError
 from wheatstone.generation.generator import CleanUp
@@ -24,11 +27,18 @@ from wheatstone.samples import StereoSample
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.background import cut_window, transfer_colour
 from wheatstone.synthesis.composition import HoleFiller, WarpedView, warp_left
+from wheatstone.training.order import DataSource
 from wheatstone.training.pictures import Picture, Pictures, photo_pictures, scene_pictures, without_confidence
+from wheatstone.training.scene_pairs import scene_pairs
 
-__all__ = ["DatasetPairs", "MadePairs", "dataset_pairs", "photo_pairs", "pictured_scene_pairs"]
+__all__ = ["DatasetPairs", "MadePairs", "made_pairs", "stereo_pairs"]
 
 BACKGROUND = "background"
+
+_WHAT_TO_GIVE = (
+    "name with --data a folder that `wheatstone generate` wrote, MfS35K, NAME=PATH of a public data set, or photos to make "
+    "pairs of while it trains"
+)
 
 
 @dataclass(frozen=True)
@@ -54,33 +64,6 @@ class DatasetPairs:
             InputError: the sample has no right view or no disparity.
         """
         return self.augmentation(self.dataset[index], generator)
-
-
-def dataset_pairs(
-    folder: str | Path, seed: int, *, augmentation: Mapping[str, Any], official: bool | None = None
-) -> DatasetPairs:
-    """Build the source of recipes that train on pairs with disparity.
-
-    Args:
-        folder: what `load_dataset` opens: a folder that `generate` wrote, MfS35K in ZeroStereo's layout, `NAME=PATH` for a
-            public data set.
-        seed: of the run; the pairs do not depend on it.
-        augmentation: settings of `StereoAugmentation`.
-        official: how readers that know a published defect treat it; their own default when left out.
-
-    Raises:
-        InputError: nothing there; the message says what to give.
-    """
-    del seed
-    options = {} if official is None else {"official": official}
-    try:
-        dataset = load_dataset(str(folder), **options)
-    except InputError as error:
-        raise InputError(
-            f"{error}; this recipe trains on pairs with disparity: name with --data a folder that `wheatstone generate` "
-            "wrote, MfS35K, or NAME=PATH of a public data set"
-        ) from error
-    return DatasetPairs(dataset, StereoAugmentation.from_settings(augmentation))
 
 
 @dataclass(frozen=True)
@@ -152,24 +135,27 @@ class MadePairs:
             disparity = clean_disparity(disparity, valid, dilate=self.clean_up.dilate, threshold=threshold)
         warped = warp_left(left, disparity, valid)
         view = warped.finish(self._fill(warped, index, draws))
-        hole = view.hole | (view.origin != 0)
-        confidence = None if picture.confidence is None else torch.from_numpy(picture.confidence)[None, None]
-        maps = {
-            "left": left,
-            "right": (255 * view.image).round() / 255,  # what a file would hold
-            "disparity": disparity,
-            "valid": made.valid,
-            "visible": view.visible,
-            "hole": hole,
-            "confidence": confidence if confidence is not None else torch.ones_like(disparity),
-        }
+        confidence = torch.ones_like(disparity)
+        if picture.confidence is not None:
+            confidence = torch.from_numpy(picture.confidence)[None, None]
         columns = left.shape[-1] - self.trim
         if columns < 2:
             raise InputError(f"{picture.key}: {left.shape[-1]} px wide, too narrow to cut {self.trim} columns off")
-        kept = {name: values[0, :, :, :columns] for name, values in maps.items()}
-        views = {name: kept.pop(name) for name in ("left", "right")}
-        provenance = {"scale_px": float(made.scale_px[0]), "synthetic_views": ["right"]}
-        return StereoSample(picture.key, views, {"left": 0.0, "right": 1.0}, **kept, provenance=provenance)
+
+        def kept(values: Tensor) -> Tensor:
+            return values[0, :, :, :columns]
+
+        return StereoSample(
+            picture.key,
+            {"left": kept(left), "right": kept((255 * view.image).round() / 255)},  # what a file would hold
+            {"left": 0.0, "right": 1.0},
+            disparity=kept(disparity),
+            valid=kept(made.valid),
+            visible=kept(view.visible),
+            hole=kept(view.hole | (view.origin != 0)),
+            confidence=kept(confidence),
+            provenance={"scale_px": float(made.scale_px[0]), "synthetic_views": ["right"]},
+        )
 
     def _framed(self, picture: Picture, generator: np.random.Generator) -> Picture:
         """Mirror, enlarge and cut the picture with its maps."""
@@ -196,66 +182,80 @@ class MadePairs:
         return transfer_colour(shown, warped.left[0], official=self.official)[None]
 
 
-def photo_pairs(
+def stereo_pairs(
     folder: str | Path,
     seed: int,
     *,
     augmentation: Mapping[str, Any],
     cache: str | Path,
+    without: Literal["pairs", "pictures"] | None = None,
+    scenes: int = 1000,
+    size: Sequence[int] = (240, 320),
     depth: str = "embedded",
+    degrade: float | None = None,
     max_side: int = 1280,
     device: str | None = None,
     **making: Any,
-) -> MadePairs:
-    """Build the source of recipes that make pairs of photos while they train.
+) -> DataSource:
+    """Build the data of a stereo recipe from what the user has: pairs with disparity, photos, or nothing at all.
 
     Args:
-        folder: photos (a folder, a glob or a list, as `generate` takes them).
+        folder: what `load_dataset` opens (a folder that `generate` wrote, MfS35K, `NAME=PATH` of a public data set), or photos
+            (a folder, a glob or a list): then pairs are made on the fly. If it is `cache`, nothing was given.
         seed: of the run; what is drawn comes from the generators of the items.
         augmentation: settings of `StereoAugmentation`.
-        cache: folder that keeps photos and depth as they are used; trainings put it under OUT unless told otherwise.
-        depth: name of a depth estimator.
+        cache: folder that keeps what is made once: depth of photos, rendered scenes.
+        without: what to train on when nothing was given: rendered `pairs` with exact disparity, or rendered left views as
+            `pictures` to make pairs of; None refuses.
+        scenes: number of rendered scenes.
+        size: their height and width, px.
+        depth: name of the depth estimator of photos and pictures.
+        degrade: take the true depth of rendered pictures instead, spoilt that far (`degraded_depth`); 0 is exact.
         max_side: larger photos are reduced to this, px.
-        device: where to estimate depth, for all photos before the training starts; by default on the CPU, when asked for.
-        making: `rule`, `fill`, `dilate`, `threshold`, `window`, `trim`, `mirror`, `confident`, `official`; see `made_pairs`.
+        device: where to estimate the depth of photos, all before the training starts; by default on the CPU, when asked for.
+        making: how pairs are made: `rule`, `fill`, `dilate`, `threshold`, `window`, `trim`, `mirror`, `confident`, `official`;
+            see `made_pairs`.
 
     Raises:
-        InputError: no photos there, or settings that make no sense.
+        InputError: nothing there (the message says what to give), or settings that make no sense.
+        DatasetError: a data set that is broken.
     """
-    del seed
-    pictures = photo_pictures(folder, depth, cache, max_side=max_side, device=device)
-    return made_pairs(pictures, augmentation, **making)
+    check_making(making)
+    shape, place = (int(size[0]), int(size[1])), Path(cache)
+    if Path(folder) == place:
+        if without is None:
+            raise InputError(f"this recipe needs data: {_WHAT_TO_GIVE}")
+        if without == "pairs":
+            return scene_pairs(place, seed, pairs=scenes, size=shape, augmentation=augmentation)
+        estimator = None if degrade is not None else depth
+        pictures = scene_pictures(place, scenes, shape, degrade=degrade or 0.0, depth=estimator)
+        return made_pairs(pictures, augmentation, **making)
+    if _is_dataset(str(folder)):
+        return DatasetPairs(load_dataset(str(folder)), StereoAugmentation.from_settings(augmentation))
+    try:
+        photos = photo_pictures(folder, depth, place, max_side=max_side, device=device)
+    except InputError as error:
+        raise InputError(f"{error}; this recipe needs data: {_WHAT_TO_GIVE}") from error
+    return made_pairs(photos, augmentation, **making)
 
 
-def pictured_scene_pairs(
-    folder: str | Path,
-    seed: int,
-    *,
-    count: int,
-    size: Sequence[int],
-    augmentation: Mapping[str, Any],
-    degrade: float = 1.0,
-    depth: str | None = None,
-    first_seed: int = 0,
-    **making: Any,
-) -> MadePairs:
-    """Build a source of pairs made of single rendered views: pictures that anybody has, with depth as good as asked for.
+def _is_dataset(text: str) -> bool:
+    """Whether `load_dataset` knows this as stereo data; anything else is taken for photos."""
+    path = Path(text).expanduser()
+    if path.exists():
+        return any(import_module(module).detect(path) for module in READERS.values())
+    return "=" in text or text in COLLECTIONS
 
-    Args:
-        folder: keeps the rendered scenes.
-        seed: of the run; scenes and their depth do not depend on it.
-        count: number of scenes.
-        size: height and width, px.
-        augmentation: settings of `StereoAugmentation`.
-        degrade: how far the true depth is spoilt: 0 leaves it exact, 1 is about what a good estimator leaves.
-        depth: name of a depth estimator to use instead of the truth.
-        first_seed: seed of the first scene.
-        making: as in `photo_pairs`.
+
+def check_making(making: Mapping[str, Any]) -> None:
+    """Refuse unknown settings before anything is rendered or estimated.
+
+    Raises:
+        InputError: the setting, and what there is.
     """
-    del seed
-    shape = (int(size[0]), int(size[1]))
-    pictures = scene_pictures(Path(folder), count, shape, degrade=degrade, depth=depth, first_seed=first_seed)
-    return made_pairs(pictures, augmentation, **making)
+    known = [name for name in inspect.signature(made_pairs).parameters if name not in ("pictures", "augmentation")]
+    if unknown := sorted(set(making) - set(known)):
+        raise InputError(f"pairs on the fly have no setting {', '.join(unknown)}; they have {', '.join(known)}")
 
 
 def made_pairs(
@@ -291,11 +291,12 @@ def made_pairs(
     Raises:
         InputError: unknown names, or settings that make no sense.
     """
-    filler = None
+    filler: HoleFiller | None = None
     if fill != BACKGROUND:
-        filler = load_synthesizer(fill)
-        if not isinstance(filler, HoleFiller):
+        synthesizer = load_synthesizer(fill)
+        if not isinstance(synthesizer, HoleFiller):
             raise InputError(f"{fill!r} does not warp and fill; choose background, rows, embedded, classical or warp")
+        filler = synthesizer
     if not confident:
         pictures = without_confidence(pictures)
     return MadePairs(

@@ -1,7 +1,9 @@
 """The table of recipes: a name for everything `wheatstone train` can make."""
 
 from wheatstone.training.embedded_matcher import EMBEDDED_MATCHER
+from wheatstone.training.inpainter import ZEROSTEREO_INPAINTER
 from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
+from wheatstone.training.stereo_recipes import STEREO_RECIPES
 
 __all__ = ["recipes"]
 
@@ -56,5 +58,8 @@ _EMBEDDED_FILLER = Recipe(
     save_dtype="float16",
 )
 
-recipes: dict[str, Recipe] = {recipe.name: recipe for recipe in (_EMBEDDED_DEPTH, _EMBEDDED_FILLER, EMBEDDED_MATCHER)}
+recipes: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (_EMBEDDED_DEPTH, _EMBEDDED_FILLER, EMBEDDED_MATCHER, *STEREO_RECIPES, ZEROSTEREO_INPAINTER)
+}
 """Name to recipe; `wheatstone train NAME OUT` runs one."""
