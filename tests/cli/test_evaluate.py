@@ -6,6 +6,7 @@ from PIL import Image
 
 from wheatstone.cli import main
 from wheatstone.files import write_pfm
+from wheatstone.matching import load_matcher
 
 
 @pytest.fixture
@@ -50,9 +51,87 @@ def test_synthesizer_with_a_baseline_on_the_first_item(folder, capsys):
     assert "Shelves" not in out
 
 
+def test_matchers_side_by_side_with_a_page_and_every_figure(folder, capsys):
+    page, figures = folder / "out" / "page.html", folder / "out" / "figures.json"
+    weights = folder / "mine"
+    load_matcher("sgbm", max_disparity=16).save_pretrained(weights)
+    code = _run(
+        "matcher",
+        "sgbm",
+        f"middlebury-2014={folder}",
+        "--against",
+        f"{weights},sgbm={weights}",
+        "--page",
+        page,
+        "--json",
+        figures,
+    )
+    out = capsys.readouterr().out
+    assert code == 0
+    assert all(
+        word in out
+        for word in ("EPE px", "bad-2", "D1", "s/pair", "within 5 px of a step", "Backpack", f"page: {page}")
+    )
+    assert "occluded" not in out  # there is no mask
+    stored = json.loads(figures.read_text())
+    assert stored["parts"] == ["sgbm", str(weights), "sgbm=mine", "constant"]
+    assert stored["means"]["sgbm=mine"] == {
+        **stored["means"][str(weights)],
+        "seconds": stored["means"]["sgbm=mine"]["seconds"],
+    }
+    assert stored["protocol"]["name"] == "wheatstone"
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_the_switches_reach_the_protocol(folder, capsys):
+    figures = folder / "figures.json"
+    arguments = (
+        "--protocol raft-stereo --thresholds 1 2.5 --inclusive --d1 on --pooled all --max-disparity 8 --clamp --edges 3"
+    )
+    arguments += " --resolution 144x40 --iterations 5 --region all noc --sgbm-range truth --limit 1"
+    code = _run("matcher", "sgbm", f"middlebury-2014={folder}", *arguments.split(), "--json", figures, "--markdown")
+    assert code == 0
+    assert "bad-2.5 % ↓" in capsys.readouterr().out
+    stored = json.loads(figures.read_text())
+    expected = {
+        "name": "raft-stereo, changed",
+        "regions": ["all", "noc"],
+        "thresholds": [1, 2.5],
+        "inclusive": True,
+        "d1": True,
+        "epe_average": "pixels",
+        "outlier_average": "pixels",
+        "max_disparity": 8.0,
+        "beyond": "clamp",
+        "resolution": [40, 144],
+        "iterations": 5,
+        "edge_radius": 3,
+        "sgbm_range": "truth",
+    }
+    assert {name: stored["protocol"][name] for name in expected} == expected
+    assert stored["parts"] == ["sgbm", "sgbm, told the range", "constant"]
+
+
+def test_rendered_scenes_have_every_region(capsys):
+    assert _run("matcher", "sgbm", "scenes=900000:1", "--region", "noc", "all", "occ") == 0
+    out = capsys.readouterr().out
+    assert out.index("pixels that both views see") < out.index("all pixels") < out.index("occluded pixels")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("matcher", "sgbm", "middlebury-2014={}", "--protocol", "best"), "unknown protocol 'best'"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--protocol", "kitti"), "not for middlebury-2014"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--region", "noc"), "no mask of what both views see"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--resolution", "wide"), "--resolution"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--clamp"), "--max-disparity"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--thresholds", "0"), "thresholds"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--against", "sgbm"), "named twice"),
+        (("matcher", "no-such-part", "middlebury-2014={}"), "unknown matcher"),
+        (("depth", "row-prior", "middlebury-2014={}", "--region", "noc"), "--region is an option of a matcher"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--robust"), "--robust is an option of a depth"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--page", "p.html", "--page-items", "-1"), "--page-items"),
         (("depth", "no-such-part", "middlebury-2014={}"), "unknown depth estimator"),
         (("depth", "row-prior", "nowhere"), "no such data set"),
         (("synthesizer", "rows", "middlebury-2006={}"), "view1,view5,disp1,disp5"),

@@ -8,7 +8,14 @@ import torch
 from wheatstone.errors import InputError, ShapeError
 from wheatstone.samples import Origin
 from wheatstone.viewing import ORIGIN_COLOURS, colour_map, colour_origins
-from wheatstone.viewing.colours import INVALID_COLOUR, colour_table
+from wheatstone.viewing.colours import (
+    ERROR_COLOURS,
+    INVALID_COLOUR,
+    NO_ANSWER_COLOUR,
+    colour_errors,
+    colour_table,
+    error_limits,
+)
 
 
 def test_turbo_is_the_published_table_within_two_steps():
@@ -74,3 +81,21 @@ def test_origins_are_flat_colours_over_a_pale_grey_picture():
     shown = colour_origins(view, origin)
     assert len(set(shown[0, 0].tolist())) == 1  # grey where it was warped
     assert [tuple(pixel) for pixel in shown[0, 1:].tolist()] == list(ORIGIN_COLOURS.values())
+
+
+def test_errors_are_blue_up_to_the_limit_and_red_beyond_it():
+    errors = np.array([[0.0, 0.1, 1.0, 1.001, 16.0, 17.0, np.nan, 5.0]])
+    valid = np.array([[True] * 7 + [False]])
+    painted = colour_errors(errors, valid, limit=1)[0].tolist()
+    classes = [ERROR_COLOURS.index(tuple(colour)) for colour in painted[:6]]
+    assert classes == [0, 1, 4, 5, 8, 9]
+    assert painted[6:] == [list(NO_ANSWER_COLOUR), list(INVALID_COLOUR)]
+    assert error_limits(2)[:2] == [0.125, 0.25]
+    assert [red > blue for red, _, blue in ERROR_COLOURS] == [False] * 5 + [True] * 5
+
+
+def test_error_maps_need_a_limit_and_a_mask_of_their_size():
+    with pytest.raises(InputError, match="limit"):
+        colour_errors(np.zeros((2, 2)), limit=0)
+    with pytest.raises(ShapeError, match="valid"):
+        colour_errors(np.zeros((2, 2)), np.ones((2, 3), bool), limit=1)

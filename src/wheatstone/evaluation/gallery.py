@@ -22,7 +22,7 @@ from wheatstone.viewing.thumbnails import encode_webp, thumbnail
 __all__ = ["Gallery", "Sheet", "error_limit"]
 
 _DEPTH_LIMIT = 0.25  # the factor of the figure "δ<1.25"
-_VIEW_LIMIT = 8  # grey levels; what light and noise alone make
+_VIEW_LIMIT = 8.0  # grey levels; what light and noise alone make
 _SPARSE = 0.6
 _PLAIN = ("constant", "warp")  # controls whose pictures say nothing
 
@@ -80,26 +80,23 @@ class Gallery:
         makers: dict[type, Any] = {MatcherTruth: _matcher_cells, DepthTruth: _depth_cells, ViewTruth: _view_cells}
         make = makers[type(truth)]
         leads, pairs = make(key, truth, shown, error_limit(self.protocol), self.width)
-        rows: list[list[Cell | None]] = []
-        for number, pair in enumerate(pairs):
-            lead = leads[2 * number : 2 * number + 2]
-            rows.append([*lead, *[None] * (2 - len(lead)), *pair])
-        return rows
+        count = max(len(pairs), (len(leads) + 1) // 2)
+        places = [*leads, *[None] * (2 * count - len(leads))]
+        answers = [*pairs, *[[None, None]] * (count - len(pairs))]
+        return [[*places[2 * n : 2 * n + 2], *answers[n]] for n in range(count)]
 
 
-def error_limit(protocol: Any) -> float | int:
+def error_limit(protocol: Any) -> float:
     """Largest error that is not wrong, where the error maps change from blue to red: px, relative depth, grey levels."""
     if isinstance(protocol, MatcherProtocol):
-        return protocol.headline
+        return float(protocol.headline)
     return _DEPTH_LIMIT if isinstance(protocol, DepthProtocol) else _VIEW_LIMIT
 
 
 _Made = tuple[list[Cell | None], list[list[Cell | None]]]
 
 
-def _matcher_cells(
-    key: str, truth: MatcherTruth, outputs: Mapping[str, Tensor], limit: float | int, width: int
-) -> _Made:
+def _matcher_cells(key: str, truth: MatcherTruth, outputs: Mapping[str, Tensor], limit: float, width: int) -> _Made:
     scored = next(iter(truth.areas.values()))
     disparity, known = _plane(truth.disparity), _plane(truth.known)
     low, high = _ends(disparity[known])
@@ -125,7 +122,7 @@ def _matcher_cells(
     return leads, pairs
 
 
-def _depth_cells(key: str, truth: DepthTruth, outputs: Mapping[str, Tensor], limit: float | int, width: int) -> _Made:
+def _depth_cells(key: str, truth: DepthTruth, outputs: Mapping[str, Tensor], limit: float, width: int) -> _Made:
     inverse, known = _plane(truth.inverse_depth), _plane(truth.valid)
     low, high = _ends(inverse[known])
     ends = ("far", "near")
@@ -149,7 +146,7 @@ def _depth_cells(key: str, truth: DepthTruth, outputs: Mapping[str, Tensor], lim
     return leads, pairs
 
 
-def _view_cells(key: str, truth: ViewTruth, outputs: Mapping[str, View], limit: float | int, width: int) -> _Made:
+def _view_cells(key: str, truth: ViewTruth, outputs: Mapping[str, View], limit: float, width: int) -> _Made:
     leads: list[Cell | None] = [
         _photo("Left", f"Left view of {key}", truth.left, width),
         _photo("Real right", f"Real right view of {key}", truth.real, width),
@@ -205,7 +202,7 @@ def _errors(
     alt: str,
     error: np.ndarray,
     scored: np.ndarray,
-    limit: float | int,
+    limit: float,
     width: int,
     say: Any,
 ) -> Cell:
