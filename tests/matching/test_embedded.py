@@ -1,0 +1,121 @@
+"""The small matcher: contract, start values, round trips; its figures live in the model card."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from wheatstone import load_matcher
+from wheatstone.errors import CheckpointError, InputError
+from wheatstone.matching.embedded import EmbeddedMatcher, EmbeddedMatcherNet
+from wheatstone.matching.sgbm import sgbm_disparity
+
+SMALL = {"widths": (8, 8, 16, 16), "volume": 8, "hidden": (8, 8)}
+
+
+def shifted_pair(shift: int, size: tuple[int, int] = (70, 150)) -> tuple[torch.Tensor, torch.Tensor]:
+    """A textured pair whose true disparity is `shift` px everywhere."""
+    generator = torch.Generator().manual_seed(3)
+    wide = torch.rand(1, 3, size[0], size[1] + shift, generator=generator)
+    wide = torch.nn.functional.avg_pool2d(wide, 3, 1, 1)
+    return wide[..., : size[1]], wide[..., shift:]
+
+
+@pytest.fixture
+def matcher() -> EmbeddedMatcher:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return EmbeddedMatcher(**SMALL)
+
+
+def test_any_size_comes_back_at_that_size_with_one_map_a_step(matcher: EmbeddedMatcher) -> None:
+    left, right = shifted_pair(5)
+    match = matcher(left, right, 3, all_iterations=True)
+    assert match.disparity.shape == (1, 1, 70, 150)
+    assert match.iterations is not None
+    assert len(match.iterations) == 3
+    assert torch.equal(match.iterations[-1], match.disparity)
+
+
+def test_a_single_step_runs(matcher: EmbeddedMatcher) -> None:
+    left, right = shifted_pair(5)
+    assert matcher(left, right, 1).disparity.isfinite().all()
+
+
+def test_the_result_does_not_depend_on_the_rest_of_the_batch(matcher: EmbeddedMatcher) -> None:
+    pairs = [shifted_pair(5), shifted_pair(9)]
+    left, right = (torch.cat([pair[i] for pair in pairs]) for i in (0, 1))
+    both = matcher(left, right).disparity
+    assert torch.equal(both[1:], matcher(*pairs[1]).disparity)
+
+
+def test_it_starts_from_semi_global_matching_unless_told_otherwise(matcher: EmbeddedMatcher) -> None:
+    left, right = shifted_pair(5)
+    disparity, known = sgbm_disparity(left, right)
+    given = matcher._start_values(left, right, None)
+    assert torch.equal(given["initial"], disparity)
+    assert torch.equal(given["known"] > 0, known)
+    alone = EmbeddedMatcher(**SMALL, start="none")
+    assert alone._start_values(left, right, None) == {}
+    mine = torch.full((1, 1, 70, 150), 7.0)
+    assert torch.equal(matcher._start_values(left, right, mine)["initial"], mine)
+
+
+def test_a_given_disparity_changes_the_answer_and_an_unknown_one_does_not(matcher: EmbeddedMatcher) -> None:
+    left, right = (image[..., :64, :128] for image in shifted_pair(5))
+    network = matcher.network
+    with torch.no_grad():
+        nothing = network(left, right, 3).predictions[-1]
+        unknown = network(
+            left, right, 3, initial=torch.full_like(left[:, :1], 40.0), known=torch.zeros_like(left[:, :1])
+        )
+        told = network(left, right, 3, initial=torch.full_like(left[:, :1], 40.0)).predictions[-1]
+    assert torch.equal(unknown.predictions[-1], nothing)
+    assert (told - nothing).abs().max() > 1
+
+
+def test_every_parameter_learns() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        network = EmbeddedMatcherNet(**SMALL)
+        for parameter in network.parameters():  # layers that start at zero hide what lies below them
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.1)
+    left, right = (image[..., :64, :128] for image in shifted_pair(5))
+    output = network(left, right, 4, initial=torch.full_like(left[:, :1], 4.0), known=(left[:, :1] > 0.5).float())
+    assert output.initial is not None
+    (sum(p.abs().mean() for p in output.predictions) + output.initial.abs().mean()).backward()
+    idle = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert idle == []
+
+
+def test_only_the_last_map_is_made_on_request_and_it_is_the_same(matcher: EmbeddedMatcher) -> None:
+    left, right = (image[..., :64, :128] for image in shifted_pair(5))
+    with torch.no_grad():
+        every = matcher.network(left, right, 4)
+        last = matcher.network(left, right, 4, every=False)
+    assert len(every.predictions) == 4
+    assert len(last.predictions) == 1
+    assert torch.equal(every.predictions[-1], last.predictions[-1])
+
+
+def test_saved_and_loaded_it_gives_the_same(matcher: EmbeddedMatcher, tmp_path: Path) -> None:
+    matcher.save_pretrained(tmp_path)
+    left, right = shifted_pair(5)
+    expected = matcher(left, right).disparity
+    assert torch.equal(load_matcher("embedded", weights=tmp_path)(left, right).disparity, expected)
+    assert torch.equal(load_matcher(str(tmp_path))(left, right).disparity, expected)
+    assert load_matcher(str(tmp_path), start="none").config["start"] == "none"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_gives_numbers(matcher: EmbeddedMatcher, dtype: torch.dtype) -> None:
+    left, right = shifted_pair(5)
+    assert matcher.to(dtype=dtype)(left, right).disparity.isfinite().all()
+
+
+def test_wrong_settings_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="sgbm or none"):
+        EmbeddedMatcher(start="census")
+    with pytest.raises(CheckpointError, match="no weights"):
+        load_matcher("embedded", weights=tmp_path)
