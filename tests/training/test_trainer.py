@@ -167,4 +167,6 @@ def test_the_table_holds_plain_values(tmp_path):
         assert recipe.name == name
         json.dumps(recipe.as_dict())
         recipe.objective()
-        assert all(part().network is not None for part in recipe.parts.values())
+        for part in recipe.parts.values():
+            # a part that starts from weights of others cannot be built without them
+            assert part.takes("start") or part().network is not None

@@ -65,6 +65,7 @@ class _Networks(nn.Module):
         super().__init__()
         self.unet = components.unet
         self.vae = components.vae
+        self.noise_schedule = components.scheduler  # what a training adds noise by
         self.register_buffer("prompt", embed_prompt(components.tokenizer, components.text_encoder))
 
 
