@@ -8,6 +8,7 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.datasets.samples import synthetic_sample, tree, write_dataset
@@ -16,6 +17,7 @@ from wheatstone.datasets import load_dataset
 from wheatstone.datasets.own import OwnDataset
 from wheatstone.datasets.writer import DatasetWriter
 from wheatstone.errors import DatasetError, InputError, OutputError
+from wheatstone.files import encode_png
 
 
 def test_round_trip(tmp_path):
@@ -252,3 +254,12 @@ def test_load_dataset_says_what_it_knows(tmp_path):
         load_dataset(tmp_path)
     write_dataset(tmp_path / "out")
     assert len(load_dataset(f"wheatstone={tmp_path / 'out'}")) == 3
+
+
+@pytest.mark.parametrize(("folder", "axes"), [("disparity", 2), ("confidence", 2), ("left", 3)])
+def test_a_file_that_was_saved_again_in_another_depth_is_refused(tmp_path, folder, axes):
+    out = write_dataset(tmp_path / "out", keys=("a.jpg",))
+    path = out / folder / "a.jpg.png"
+    path.write_bytes(encode_png(np.full((24, 40), 7, np.uint8)))
+    with pytest.raises(DatasetError, match=rf"{axes} axes is due: was it saved again"):
+        load_dataset(out)[0]

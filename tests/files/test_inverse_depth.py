@@ -6,7 +6,7 @@ import torch
 
 from wheatstone.errors import FileFormatError, ShapeError
 from wheatstone.files import decode_png, encode_png
-from wheatstone.files.inverse_depth import read_inverse_depth, write_inverse_depth
+from wheatstone.files.inverse_depth import OFFSET_KEYWORD, STEP_KEYWORD, read_inverse_depth, write_inverse_depth
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1e-6, 5.0), (1e6, -3e5)])
@@ -47,3 +47,10 @@ def test_errors(tmp_path):
     (tmp_path / "b.png").write_bytes(encode_png(np.ones((3, 3), np.uint16)))
     with pytest.raises(FileFormatError, match="offset and step"):
         read_inverse_depth(tmp_path / "b.png")
+
+
+def test_a_map_that_was_saved_again_in_8_bits_is_refused(tmp_path):
+    text = {OFFSET_KEYWORD: "0.5", STEP_KEYWORD: "0.001"}
+    (tmp_path / "a.png").write_bytes(encode_png(np.full((3, 4), 200, np.uint8), text))
+    with pytest.raises(FileFormatError, match="8-bit codes"):
+        read_inverse_depth(tmp_path / "a.png")

@@ -38,6 +38,7 @@ __all__ = [
     "id_of_key",
     "key_of_id",
     "mask_extra",
+    "pixel_format",
     "product_path",
     "quantise_disparity",
     "read_lines",
@@ -119,6 +120,13 @@ def mask_extra(name: str) -> str:
 def product_path(folder: str, key: str) -> str:
     """Relative path of one product of a sample."""
     return f"{folder}/{key}.png"
+
+
+def pixel_format(folder: str) -> tuple[np.dtype[Any], int]:
+    """Pixel type and number of axes of the files in `folder`: views are colour, disparity and confidence have 16 bits."""
+    is_view = folder in ("left", "right") or folder.startswith("views/")
+    is_deep = folder == "confidence" or folder.startswith("disparity")
+    return np.dtype(np.uint16 if is_deep else np.uint8), 3 if is_view else 2
 
 
 def encode_unit(values: np.ndarray) -> np.ndarray:

@@ -120,17 +120,24 @@ class OwnDataset(StereoDataset):
         """Decode one file of a sample as it is stored (`[H,W]` or `[H,W,3]`, uint8 or uint16).
 
         Raises:
-            DatasetError: missing or broken.
+            DatasetError: missing, broken, or of another pixel format (8 bits where 16 are due, grey where colour is).
         """
         path = self.folder / line["files"][folder]
         try:
-            return decode_png(path.read_bytes(), path)
+            array = decode_png(path.read_bytes(), path)
         except OSError as error:
             raise DatasetError(
                 f"{path}: cannot be read: {error.strerror or error}; `wheatstone verify` lists what is wrong"
             ) from error
         except FileFormatError as error:
             raise DatasetError(str(error)) from error
+        dtype, axes = layout.pixel_format(folder)
+        if (array.dtype, array.ndim) != (dtype, axes):
+            due = f"{dtype} with {axes} axes"
+            raise DatasetError(
+                f"{path}: holds {array.dtype} {list(array.shape)}, but {due} is due: was it saved again?"
+            )
+        return array
 
 
 def _disparity(codes: np.ndarray, scale: int) -> torch.Tensor:

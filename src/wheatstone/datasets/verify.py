@@ -234,9 +234,7 @@ def _check_file(
             key, "file", f"{line['files'][folder]}: {error.strerror if isinstance(error, OSError) else error}"
         )
         return
-    is_view = folder in ("left", "right") or folder.startswith("views/")
-    is_deep = folder == "confidence" or folder.startswith("disparity")
-    if array.dtype != (np.uint16 if is_deep else np.uint8) or array.ndim != (3 if is_view else 2):
+    if (array.dtype, array.ndim) != layout.pixel_format(folder):
         yield Problem(key, "pixels", f"{line['files'][folder]} holds {array.dtype} of shape {list(array.shape)}")
         return
     if array.shape[:2] != (line["height"], line["width"]):

@@ -52,13 +52,15 @@ def read_inverse_depth(path: str | Path) -> tuple[Float[Tensor, "1 1 H W"], Bool
     """Read what `write_inverse_depth` wrote: the map, and where it is known; unknown pixels are 0 in the map.
 
     Raises:
-        FileFormatError: missing, broken, or a PNG without offset and step.
+        FileFormatError: missing, broken, 8-bit, or a PNG without offset and step.
     """
     data = read_bytes(path)
     text = png_text(data, path)
     codes = decode_png(data, path)
     if codes.ndim != 2 or OFFSET_KEYWORD not in text or STEP_KEYWORD not in text:
         raise FileFormatError(f"{path}: not a map of inverse depth with its offset and step")
+    if codes.dtype != np.uint16:
+        raise FileFormatError(f"{path}: 8-bit codes, but inverse depth has 16: some program saved it again")
     known = codes > 0
     values = np.where(known, float(text[OFFSET_KEYWORD]) + float(text[STEP_KEYWORD]) * codes, 0).astype(np.float32)
     return torch.from_numpy(values)[None, None], torch.from_numpy(known)[None, None]
