@@ -246,3 +246,30 @@ def test_options_may_stand_between_paths(typed, arranged):
     if "-h" not in typed:
         options = tyro.cli(Options, args=arranged)
         assert options.paths[-1] == "out"
+
+
+def test_check_labels_with_the_job_and_on_what_is_there(odd_photos, tmp_path, capsys):
+    photos = [str(odd_photos / name) for name in ("deep.png", "grey.webp")]
+    for out, more in (("with", ["--check-labels", "--matcher", "sgbm"]), ("after", [])):
+        with pytest.raises(SystemExit) as exit_:
+            main(["generate", *photos, str(tmp_path / out), *PARTS, *more])
+        assert exit_.value.code == 0
+    assert "labels: sgbm is within 1 px of the label at" in capsys.readouterr().out
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "after").rglob("*.png")}
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", "--check-labels", "--matcher", "sgbm", str(tmp_path / "after")])
+    assert exit_.value.code == 0
+    assert "look at" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "after").rglob("*.png")} == before
+    manifests = [(tmp_path / out / "manifest.jsonl").read_bytes() for out in ("with", "after")]
+    assert manifests[0] == manifests[1]
+    assert all("label_agreement" in line["quality"] for line in load_dataset(tmp_path / "after").lines.values())
+    assert verify_dataset(tmp_path / "after").ok
+    for arguments, message in (
+        (["--matcher", "sgbm"], "give both"),
+        (["--check-labels", "--matcher", "magic"], "unknown"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(["generate", str(tmp_path / "after"), *arguments])
+        assert exit_.value.code == 2
+        assert message in capsys.readouterr().err

@@ -110,7 +110,7 @@ def _score(sample: "StereoSample", prediction: "Tensor", matcher: str, folder: P
     """Figures and pictures of the pair; truth and errors are written beside the match."""
     from wheatstone.errors import DatasetError
     from wheatstone.evaluation import disparity_metrics
-    from wheatstone.files import encode_png, write_bytes
+    from wheatstone.files import encode_png
     from wheatstone.samples import to_uint8
     from wheatstone.viewing import colour_map
     from wheatstone.viewing.colours import colour_errors
@@ -121,11 +121,11 @@ def _score(sample: "StereoSample", prediction: "Tensor", matcher: str, folder: P
     scores = {
         k: float(v[0]) for k, v in disparity_metrics(prediction, sample.disparity[None], sample.valid[None]).items()
     }
-    write_bytes(folder / "score.json", (json.dumps({"matcher": matcher, **scores}, indent=2) + "\n").encode())
+    _put(folder / "score.json", (json.dumps({"matcher": matcher, **scores}, indent=2) + "\n").encode())
     found, truth, known = prediction[0, 0].numpy(), sample.disparity[0].numpy(), sample.valid[0].numpy()
-    write_bytes(folder / "motorcycle.truth.turbo.png", encode_png(colour_map(truth, known)))
+    _put(folder / "motorcycle.truth.turbo.png", encode_png(colour_map(truth, known)))
     errors = colour_errors(abs(found - truth), known, limit=LIMIT_PX)
-    write_bytes(folder / "motorcycle.errors.png", encode_png(errors))
+    _put(folder / "motorcycle.errors.png", encode_png(errors))
     figures = {
         "mean error": f"{scores['epe']:.2f} px",
         **{f"off by more than {k} px": f"{scores[f'bad_{k}']:.1%}" for k in (1, 2, 3)},
@@ -142,6 +142,14 @@ def _score(sample: "StereoSample", prediction: "Tensor", matcher: str, folder: P
     }
     left = to_uint8(sample.views["left"])
     return MatchedPair("A real pair, scored against its truth", words, left, found, truth, known, figures, files)
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file unless it is there already, byte for byte."""
+    from wheatstone.files import write_bytes
+
+    if not path.is_file() or path.read_bytes() != data:
+        write_bytes(path, data)
 
 
 def _photo_paths() -> list[Path]:
