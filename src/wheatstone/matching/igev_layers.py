@@ -43,8 +43,18 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply all of it."""
-        x = saturate(self.conv(x))
+        x = saturate(_convolve(self.conv, x))
         return x if self.bare else norm_and_activate(x, self.bn)
+
+
+def _convolve(conv: nn.Module, x: Tensor) -> Tensor:
+    """Apply a convolution; a transposed one in float16 on a CPU sums in float32, for torch would sum in float16, to NaN."""
+    if x.dtype == torch.float16 and x.device.type == "cpu":
+        if isinstance(conv, nn.ConvTranspose2d):
+            return saturate(functional.conv_transpose2d(x.float(), conv.weight.float(), None, 2, 1), x.dtype)
+        if isinstance(conv, nn.ConvTranspose3d):
+            return saturate(functional.conv_transpose3d(x.float(), conv.weight.float(), None, 2, 1), x.dtype)
+    return conv(x)
 
 
 def norm_and_activate(x: Tensor, norm: nn.Module | None) -> Tensor:
@@ -52,13 +62,14 @@ def norm_and_activate(x: Tensor, norm: nn.Module | None) -> Tensor:
     if norm is None:
         return functional.leaky_relu_(functional.instance_norm(x))
     if torch.is_grad_enabled() or norm.training or torch.compiler.is_compiling():
-        return functional.leaky_relu(norm(x))
+        return saturate(functional.leaky_relu(norm(x)))
     # statistics may be small differences of large numbers: combined in float64
     mean, variance = norm.running_mean.double(), norm.running_var.double()  # type: ignore[operator, union-attr]
     scale = norm.weight.double() * (variance + norm.eps).rsqrt()  # type: ignore[operator, union-attr]
     shift = norm.bias.double() - mean * scale  # type: ignore[operator, union-attr]
     shape = (1, -1, *[1] * (x.ndim - 2))
-    return functional.leaky_relu_(x.mul_(scale.to(x.dtype).view(shape)).add_(shift.to(x.dtype).view(shape)))
+    x = functional.leaky_relu_(x.mul_(scale.to(x.dtype).view(shape)).add_(shift.to(x.dtype).view(shape)))
+    return saturate(x)
 
 
 class Doubling(nn.Module):

@@ -248,9 +248,8 @@ def context_upsample(disparity: Float[Tensor, "B 1 h w"], shares: Float[Tensor, 
 
 
 def _mix(around: Tensor, shares: Tensor) -> Tensor:
-    return (functional.interpolate(around, scale_factor=4, mode="nearest") * shares.float().softmax(dim=1)).sum(
-        1, keepdim=True
-    )
+    near = functional.interpolate(around, scale_factor=4, mode="nearest")
+    return (near * saturate(shares).float().softmax(dim=1)).sum(1, keepdim=True)
 
 
 def _stem(inputs: int, outputs: int, stride: int) -> nn.Sequential:

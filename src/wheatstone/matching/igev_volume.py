@@ -88,7 +88,7 @@ class Hourglass(nn.Module):
 
 def stem_in_bands(
     stem: ConvBlock, gates: Tensor, first: ConvBlock, left: Tensor, right: Tensor, steps: int
-) -> Float[Tensor, "B C D h w"]:
+) -> Float[Tensor, "B K d r c"]:
     """`first(gates * stem(group_correlation(...)))` without gradients, a band of rows at a time.
 
     The three volumes at the full resolution of the features, of which the plain form keeps several, never exist as a whole.
@@ -107,7 +107,7 @@ def stem_in_bands(
     return torch.cat(parts, dim=-2)
 
 
-def enlarge_in_bands(conv: nn.Module, volume: Float[Tensor, "B C d r c"]) -> Float[Tensor, "B C h w D"]:
+def enlarge_in_bands(conv: nn.Module, volume: Float[Tensor, "B C d r c"]) -> Float[Tensor, "B K h w D"]:
     """The last transposed convolution without gradients, its result with the disparity axis last, as the look-up wants it."""
     volume = volume.permute(0, 1, 3, 4, 2)
     weight: Tensor = conv.weight.permute(0, 1, 3, 4, 2)  # type: ignore[operator]
@@ -115,9 +115,11 @@ def enlarge_in_bands(conv: nn.Module, volume: Float[Tensor, "B C d r c"]) -> Flo
     out = volume.new_empty(len(volume), weight.shape[1], 2 * rows, 2 * columns, 2 * steps)
     for start, stop in bands(rows, columns * steps, volume.device):
         first, last = max(start - 1, 0), min(stop + 1, rows)
-        band = functional.conv_transpose3d(volume[:, :, first:last], weight, None, 2, (0, 1, 1))
+        # in float32, because torch sums float16 in float16 here, and infinities of both signs make NaN
+        dtype = torch.float32 if volume.dtype == torch.float16 else volume.dtype
+        band = functional.conv_transpose3d(volume[:, :, first:last].to(dtype), weight.to(dtype), None, 2, (0, 1, 1))
         skip = 2 * (start - first) + 1  # row 0 of a band would be row -1 of its first input row
-        out[:, :, 2 * start : 2 * stop] = saturate(band[:, :, skip : skip + 2 * (stop - start)])
+        out[:, :, 2 * start : 2 * stop] = saturate(band[:, :, skip : skip + 2 * (stop - start)], out.dtype)
     return out
 
 

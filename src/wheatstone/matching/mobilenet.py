@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.matching.row_bands import Conv2d, bands
+from wheatstone.matching.row_bands import Conv2d, bands, saturate
 
 __all__ = ["MobileNetFeatures"]
 
@@ -27,7 +27,7 @@ class _Separable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.act1(self.bn1(self.conv_dw(x)))
-        return self.bn2(self.conv_pw(x))
+        return saturate(self.bn2(self.conv_pw(x)))
 
 
 class _Inverted(nn.Module):
@@ -49,7 +49,7 @@ class _Inverted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         plain = torch.is_grad_enabled() or self.training or torch.compiler.is_compiling()
         y = self._filtered(x, 1, 1) if plain else self._in_bands(x)
-        return x + y if self.shortcut else y
+        return saturate(x + y) if self.shortcut else y
 
     def _in_bands(self, x: Tensor) -> Tensor:
         """A band of rows at a time: the widened map is six times the input and never needed as a whole."""
@@ -68,7 +68,7 @@ class _Inverted(nn.Module):
         y = self.act1(self.bn1(self.conv_pw(x)))
         y = functional.pad(y, (1, 1, above, below))
         y = functional.conv2d(y, self.conv_dw.weight, None, self.conv_dw.stride, groups=y.shape[1])
-        return self.bn3(self.conv_pwl(self.act2(self.bn2(y))))
+        return saturate(self.bn3(self.conv_pwl(self.act2(self.bn2(y)))))
 
 
 class MobileNetFeatures(nn.Module):
