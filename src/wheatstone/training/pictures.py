@@ -59,6 +59,7 @@ class Picture:
     confidence: np.ndarray | None
 
 
+@runtime_checkable
 class Images(Protocol):
     """A sequence of pictures without depth."""
 

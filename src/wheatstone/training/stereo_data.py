@@ -23,7 +23,7 @@ from wheatstone.disparity import DisparityRule, parse_rule
 from wheatstone.errors import InputError
 from wheatstone.generation.generator import CleanUp
 from wheatstone.geometry import clean_disparity
-from wheatstone.samples import StereoSample
+from wheatstone.samples import StereoSample, image_batch
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.background import cut_window, transfer_colour
 from wheatstone.synthesis.composition import HoleFiller, WarpedView, warp_left
@@ -127,7 +127,7 @@ class MadePairs:
         """
         draws = torch.Generator().manual_seed(int(generator.integers(1 << 62)))
         picture = self._framed(self.pictures[index], generator)
-        left = torch.from_numpy(picture.image).permute(2, 0, 1)[None].float() / 255
+        left = image_batch(picture.image)
         made = self.rule(torch.from_numpy(picture.inverse_depth)[None, None], draws)
         disparity, valid = made.disparity, None if bool(made.valid.all()) else made.valid
         if self.clean_up.threshold > 0 or self.clean_up.dilate > 0:
@@ -178,7 +178,7 @@ class MadePairs:
         other = int(which * (len(self.pictures) - 1))
         photo = self.pictures.image(other + (other >= index))  # any but this one
         size = (warped.image.shape[-2], warped.image.shape[-1])
-        shown = cut_window(torch.from_numpy(photo).permute(2, 0, 1)[None].float() / 255, size, down, across)
+        shown = cut_window(image_batch(photo), size, down, across)
         return transfer_colour(shown, warped.left[0], official=self.official)[None]
 
 
@@ -262,7 +262,7 @@ def made_pairs(
     pictures: Pictures,
     augmentation: Mapping[str, Any],
     *,
-    rule: str = "adaptive",
+    rule: str | Sequence[str] = "adaptive",
     fill: str = "rows",
     dilate: int = 1,
     threshold: float = 3.0,
@@ -277,7 +277,8 @@ def made_pairs(
     Args:
         pictures: the pictures.
         augmentation: settings of `StereoAugmentation`.
-        rule: as typed for `generate`: `adaptive`, `uniform:low_px=50,high_px=192`, ...
+        rule: as typed for `generate`: `adaptive`, `uniform:low_px=50,high_px=192`, ...; or its parts
+            between the commas.
         fill: `background` for another picture, else the name of a synthesizer that warps and fills (`rows`, `embedded`,
             `classical`, `warp`, ...).
         dilate: see `CleanUp`.
@@ -301,7 +302,7 @@ def made_pairs(
         pictures = without_confidence(pictures)
     return MadePairs(
         pictures,
-        parse_rule(rule),
+        parse_rule(rule if isinstance(rule, str) else ",".join(rule)),
         StereoAugmentation.from_settings(augmentation),
         filler,
         CleanUp(dilate, threshold),
