@@ -6,7 +6,7 @@ features and computes the pyramid of a band of rows whenever it is asked, so tha
 their number times the width. Both sum in float32 for any number format of the features, autocast or not.
 """
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -19,12 +19,8 @@ from wheatstone.matching.row_bands import bands
 __all__ = ["Correlation", "CorrelationVolume", "OnDemandCorrelation", "correlation_rows", "look_up", "pyramid"]
 
 
-class Correlation(Protocol):
-    """Similarity of the left pixels with right pixels around given columns."""
-
-    def __call__(self, columns: Tensor) -> Tensor:
-        """Sample around `columns` `[B,1,h,w]` of the right features: `[B,levels * (2 radius + 1),h,w]`, float32."""
-        ...
+Correlation = Callable[[Tensor], Tensor]
+"""Samples of the similarity around columns `[B,1,h,w]` of the right features: `[B,levels * (2 radius + 1),h,w]`, float32."""
 
 
 class CorrelationVolume:

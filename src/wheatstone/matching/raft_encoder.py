@@ -5,19 +5,19 @@ Module names are those of the published state dicts.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wheatstone.matching.row_bands import Conv2d, bands, convolve_bands
+from wheatstone.matching.row_bands import Conv2d, bands, convolve_bands, saturate
 
-__all__ = ["ContextEncoder", "FeatureEncoder", "Norm", "ResidualBlock", "make_norm", "shortcut_aliases"]
+__all__ = ["NORMS", "ContextEncoder", "FeatureEncoder", "ResidualBlock", "make_norm", "shortcut_aliases"]
 
-Norm = Literal["batch", "instance", "group", "none"]
+NORMS = ("batch", "instance", "group", "none")
 
 
-def make_norm(kind: Norm, channels: int, groups: int | None = None) -> nn.Module:
+def make_norm(kind: str, channels: int, groups: int | None = None) -> nn.Module:
     """Normalisation over `channels`: batch and group with weights, instance without, none does nothing."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
@@ -35,7 +35,7 @@ class ResidualBlock(nn.Module):
     (`shortcut_aliases`).
     """
 
-    def __init__(self, inputs: int, outputs: int, norm: Norm, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: str, stride: int = 1) -> None:
         """Channels in and out, the kind of norm, and the stride of the first convolution."""
         super().__init__()
         self.conv1 = Conv2d(inputs, outputs, 3, stride, padding=1)
@@ -49,10 +49,10 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B,C,H,W]` to `[B,outputs,H/stride,W/stride]`."""
-        y = self.norm1(self.conv1(x)).relu()
-        y = self.norm2(self.conv2(y)).relu()
+        y = saturate(self.norm1(self.conv1(x))).relu()
+        y = saturate(self.norm2(self.conv2(y))).relu()
         shortcut = x if self.downsample is None else self.downsample(x)
-        return (shortcut + y).relu()
+        return saturate(shortcut + y).relu()
 
     def consume(self, x: Tensor) -> Tensor:
         """Compute the same in bands without gradients, and use up `x`: its memory is written over."""
@@ -62,16 +62,17 @@ class ResidualBlock(nn.Module):
         if self.downsample is not None:
             x = convolve_bands(self.downsample[0], x)  # type: ignore[arg-type]
             scale, shift = _scale_and_shift(self.norm3, x)
-            x.mul_(scale).add_(shift)
+            x = torch.addcmul(shift, x, scale, out=x)
         for start, stop in bands(x.shape[-2], x.shape[-1], x.device):
-            x[..., start:stop, :].add_(activate(y[..., start:stop, :])).relu_()
+            band = (..., slice(start, stop), slice(None))
+            x[band] = saturate(x[band].add_(activate(y[band]))).relu_()
         return x
 
 
 class _Trunk(nn.Module):
     """7x7 stem and three stages of two blocks: `[B,3,H,W]` to 128 channels at 1 / 2^n_downsample."""
 
-    def __init__(self, norm: Norm, n_downsample: int) -> None:
+    def __init__(self, norm: str, n_downsample: int) -> None:
         super().__init__()
         self.norm1 = make_norm(norm, 64, groups=8)
         self.conv1 = Conv2d(3, 64, 7, stride=1 + (n_downsample > 2), padding=3)
@@ -99,7 +100,7 @@ class _Trunk(nn.Module):
 class FeatureEncoder(_Trunk):
     """Features to correlate: the trunk and a 1x1 convolution to 256 channels."""
 
-    def __init__(self, outputs: int = 256, norm: Norm = "instance", n_downsample: int = 2) -> None:
+    def __init__(self, outputs: int = 256, norm: str = "instance", n_downsample: int = 2) -> None:
         """Channels of the features, norm, and the number of halvings."""
         super().__init__(norm, n_downsample)
         self.conv2 = Conv2d(128, outputs, 1)
@@ -116,7 +117,7 @@ class ContextEncoder(_Trunk):
     """
 
     def __init__(
-        self, hidden_dims: Sequence[int], context_dims: Sequence[int], norm: Norm = "batch", n_downsample: int = 2
+        self, hidden_dims: Sequence[int], context_dims: Sequence[int], norm: str = "batch", n_downsample: int = 2
     ) -> None:
         """Channels of both outputs at each scale, norm, and the number of halvings before the finest scale."""
         super().__init__(norm, n_downsample)
@@ -152,11 +153,11 @@ def shortcut_aliases(network: nn.Module, keys: Sequence[str]) -> list[tuple[str,
     return pairs
 
 
-def _stage(inputs: int, outputs: int, norm: Norm, stride: int) -> nn.Sequential:
+def _stage(inputs: int, outputs: int, norm: str, stride: int) -> nn.Sequential:
     return nn.Sequential(ResidualBlock(inputs, outputs, norm, stride), ResidualBlock(outputs, outputs, norm))
 
 
-def _head(outputs: int, norm: Norm) -> nn.Sequential:
+def _head(outputs: int, norm: str) -> nn.Sequential:
     return nn.Sequential(ResidualBlock(128, 128, norm), Conv2d(128, outputs, 3, padding=1))
 
 
@@ -165,7 +166,7 @@ def _activation(norm: nn.Module, x: Tensor) -> Callable[[Tensor], Tensor]:
     if isinstance(norm, nn.Identity):
         return torch.relu
     scale, shift = _scale_and_shift(norm, x)
-    return lambda band: torch.addcmul(shift, band, scale).relu_()
+    return lambda band: saturate(torch.addcmul(shift, band, scale)).relu_()
 
 
 def _scale_and_shift(norm: Any, x: Tensor) -> tuple[Tensor, Tensor]:

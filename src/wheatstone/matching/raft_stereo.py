@@ -6,7 +6,7 @@ correlation and update step are in the files beside this one; here they are join
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,7 +17,7 @@ from wheatstone.errors import InputError
 from wheatstone.matching.base import MatcherOutput, NetworkMatcher
 from wheatstone.matching.correlation import Correlation, CorrelationVolume, OnDemandCorrelation
 from wheatstone.matching.official import load_published
-from wheatstone.matching.raft_encoder import ContextEncoder, FeatureEncoder, Norm, ResidualBlock
+from wheatstone.matching.raft_encoder import NORMS, ContextEncoder, FeatureEncoder, ResidualBlock
 from wheatstone.matching.raft_update import Context, UpdateBlock, convex_upsample
 from wheatstone.matching.row_bands import Conv2d, saturate
 
@@ -50,12 +50,12 @@ class RaftStereo(NetworkMatcher):
     def __init__(
         self,
         hidden_dims: Sequence[int] = (128, 128, 128),
-        correlation: Literal["volume", "on-demand"] = "volume",
+        correlation: str = "volume",
         corr_levels: int = 4,
         corr_radius: int = 4,
         n_downsample: int = 2,
         n_gru_layers: int = 3,
-        context_norm: Norm = "batch",
+        context_norm: str = "batch",
         shared_backbone: bool = False,
         slow_fast_gru: bool = False,
         iterations: int = 32,
@@ -65,13 +65,13 @@ class RaftStereo(NetworkMatcher):
 
         Args:
             hidden_dims: channels of the recurrent units from the coarsest scale to the finest.
-            correlation: keep the correlation volume, or compute its rows at every iteration (the same disparity from less
-                memory; the original calls these `reg` and `alt`).
+            correlation: `volume` keeps the correlation volume, `on-demand` computes its rows at every iteration (the same
+                disparity from less memory; the original calls these `reg` and `alt`).
             corr_levels: halvings of the correlation in width, the full one included.
             corr_radius: samples on either side of the present disparity a level.
             n_downsample: the network works at 1 / 2^n of the size, n = 0..3.
             n_gru_layers: scales with a recurrent unit, 1..3.
-            context_norm: norm of the context encoder.
+            context_norm: norm of the context encoder: `batch`, `instance`, `group` or `none`.
             shared_backbone: take the features from the trunk of the context encoder.
             slow_fast_gru: renew the coarse scales more often than the finest.
             iterations: refinement steps of a call that does not say how many.
@@ -82,8 +82,8 @@ class RaftStereo(NetworkMatcher):
         """
         if correlation not in CORRELATIONS:
             raise InputError(f"`correlation` must be one of {', '.join(CORRELATIONS)}, got {correlation!r}")
-        if context_norm not in ("batch", "instance", "group", "none"):
-            raise InputError(f"`context_norm` must be batch, instance, group or none, got {context_norm!r}")
+        if context_norm not in NORMS:
+            raise InputError(f"`context_norm` must be one of {', '.join(NORMS)}, got {context_norm!r}")
         if len(hidden_dims) != 3 or n_gru_layers not in (1, 2, 3) or n_downsample not in (0, 1, 2, 3):
             raise InputError("needs three `hidden_dims`, 1..3 `n_gru_layers` and 0..3 `n_downsample`")
         if min(corr_levels, corr_radius, iterations, *hidden_dims) < 1:
@@ -116,7 +116,7 @@ class RaftStereoNetwork(nn.Module):
         corr_radius: int,
         n_downsample: int,
         n_gru_layers: int,
-        context_norm: Norm,
+        context_norm: str,
         shared_backbone: bool,
         slow_fast_gru: bool,
         freeze_batch_norm: bool,
@@ -178,7 +178,7 @@ class RaftStereoNetwork(nn.Module):
             for scale in range(self.n_gru_layers - 1, 0, -1):
                 states = block.coarse(states, contexts, down_to=scale)
         states = block.coarse(states, contexts)
-        both = functional.pad(flow, (0, 0, 0, 0, 0, 1)).to(dtype)  # a rectified pair has no flow in y
+        both = functional.pad(saturate(flow, dtype), (0, 0, 0, 0, 0, 1))  # a rectified pair has no flow in y
         states, change = block.fine(states, contexts, both, saturate(samples, dtype))
         return states, change[:, :1].float()
 
