@@ -109,11 +109,11 @@ def test_glb_is_valid_gltf(tmp_path):
     position, colour = scene["accessors"]
     np.testing.assert_allclose(position["min"], points.min(axis=0))
     np.testing.assert_allclose(position["max"], points.max(axis=0))
-    linear = np.frombuffer(body[12 * 40 :], "<u2").reshape(-1, 4)
-    assert (colour["componentType"], colour["normalized"], colour["type"]) == (5123, True, "VEC4")
-    assert linear[7].tolist() == [65535, 0, 0, 65535]
+    linear = np.frombuffer(body[12 * 40 :], "<f4").reshape(-1, 3)
+    assert (colour["componentType"], colour["type"]) == (5126, "VEC3")
+    assert linear[7].tolist() == [1, 0, 0]
     middle = cloud.colours[3, 0] / 255
-    assert linear[3, 0] / 65535 == pytest.approx(((middle + 0.055) / 1.055) ** 2.4, abs=1e-4)
+    assert linear[3, 0] == pytest.approx(((middle + 0.055) / 1.055) ** 2.4, abs=1e-4)
     assert scene["meshes"][0]["primitives"][0]["mode"] == 0
     assert scene["asset"]["extras"]["unit"] == "baseline"
     assert "relative" in scene["asset"]["extras"]["about"]

@@ -150,9 +150,7 @@ def generate(
     seconds = time.monotonic() - started
     keys = {*(photo.key for photo in found.files), *(key for key, _ in found.refused)}
     rejected = {key: line["reason"] for key, line in sorted(writer.rejected.items()) if key in keys}
-    labels = None
-    if label_matcher is not None:
-        labels = check_labels(out, label_matcher, progress=progress)
+    labels = None if label_matcher is None else check_labels(out, label_matcher, progress=progress)
     report = None
     if report_samples > 0:
         from wheatstone.viewing import write_report

@@ -117,7 +117,8 @@ def write_ply(path: str | Path, cloud: PointCloud) -> None:
 def write_glb(path: str | Path, cloud: PointCloud) -> None:
     """Write a binary glTF 2.0 of unlit points; unit, axes and `about` stand in `asset.extras`.
 
-    Vertex colours of glTF are linear light (specification 3.9.2), so sRGB is decoded and kept in 16 bits.
+    Vertex colours of glTF are linear light (specification 3.9.2), so sRGB is decoded; they are kept
+    as floats, because 8 bits would band in the shadows and some readers take 16 bits for 8.
 
     Raises:
         InputError: a cloud without points, which glTF cannot hold.
@@ -126,9 +127,7 @@ def write_glb(path: str | Path, cloud: PointCloud) -> None:
     count = len(cloud.points)
     if count == 0:
         raise InputError(f"{path}: the point cloud has no points")
-    colours = np.full((count, 4), 65535, "<u2")
-    colours[:, :3] = _LINEAR[cloud.colours]
-    body = cloud.points.astype("<f4").tobytes() + colours.tobytes()
+    body = cloud.points.astype("<f4").tobytes() + _LINEAR[cloud.colours].astype("<f4").tobytes()
     split = 12 * count
     low, high = cloud.points.min(axis=0).tolist(), cloud.points.max(axis=0).tolist()
     scene = {
@@ -147,7 +146,7 @@ def write_glb(path: str | Path, cloud: PointCloud) -> None:
         "materials": [{"extensions": {"KHR_materials_unlit": {}}, "pbrMetallicRoughness": {"metallicFactor": 0}}],
         "accessors": [
             {"bufferView": 0, "componentType": 5126, "count": count, "type": "VEC3", "min": low, "max": high},
-            {"bufferView": 1, "componentType": 5123, "normalized": True, "count": count, "type": "VEC4"},
+            {"bufferView": 1, "componentType": 5126, "count": count, "type": "VEC3"},
         ],
         "bufferViews": [
             {"buffer": 0, "byteOffset": 0, "byteLength": split, "target": 34962},
@@ -205,10 +204,9 @@ def _or(value: float | None, default: float) -> float:
 
 
 def _linear() -> np.ndarray:
-    """Codes of sRGB, 0..255 as linear light 0..65535 (IEC 61966-2-1)."""
+    """Codes of sRGB, 0..255, as linear light 0..1 (IEC 61966-2-1)."""
     share = np.arange(256) / 255
-    light = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    return np.rint(light * 65535).astype(np.uint16)
+    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
 
 
 _LINEAR = _linear()
