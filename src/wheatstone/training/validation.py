@@ -47,7 +47,8 @@ def evaluate_parts(
     means = {}
     for name in dict.fromkeys(name for row in ordered for name in row):
         known = [row[name] for row in ordered if not math.isnan(row.get(name, math.nan))]
-        means[name] = math.fsum(known) / len(known) if known else math.nan
+        if known:
+            means[name] = math.fsum(known) / len(known)
     return means
 
 
