@@ -7,6 +7,8 @@ import torch
 from wheatstone.errors import InputError
 from wheatstone.matching import NetworkMatcher
 from wheatstone.matching.export import export_onnx, export_program
+from wheatstone.matching.igev_stereo import IgevStereo
+from wheatstone.matching.psmnet import POOLING, PsmNet
 from wheatstone.matching.raft_stereo import RaftStereo
 from wheatstone.matching.sgbm import Sgbm
 
@@ -21,11 +23,15 @@ MATCHERS = {
         lambda: RaftStereo(**SMALL, n_gru_layers=1, shared_backbone=True, slow_fast_gru=True, correlation="on-demand"),
         (32, 32),
     ),
+    "igev-stereo": (lambda: IgevStereo(hidden_dims=(8, 8, 8), corr_radius=2, max_disparity=32), (32, 40)),
+    "psmnet": (lambda: PsmNet(16, "tiny"), (16, 30)),
 }
+SLOW = {"igev-stereo", "psmnet"}  # large graphs: the conversion takes ten seconds and more
 
 
-@pytest.fixture(params=MATCHERS)
-def case(request) -> tuple[NetworkMatcher, torch.Tensor, torch.Tensor]:
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MATCHERS])
+def case(request, monkeypatch) -> tuple[NetworkMatcher, torch.Tensor, torch.Tensor]:
+    monkeypatch.setitem(POOLING, "tiny", ((4, 4), (4, 4), (2, 2), (1, 2)))
     build, size = MATCHERS[request.param]
     matcher = build()
     fill(matcher.network)
