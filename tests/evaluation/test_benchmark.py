@@ -8,10 +8,19 @@ import torch
 from wheatstone.checkpoints import Part
 from wheatstone.depth import DepthEstimator, load_depth
 from wheatstone.errors import InputError
-from wheatstone.evaluation import DepthProtocol, SynthesisProtocol, evaluate
+from wheatstone.evaluation import (
+    DepthProtocol,
+    Gallery,
+    MatcherProtocol,
+    SynthesisProtocol,
+    evaluate,
+    matcher_protocol,
+    validate_matcher,
+)
 from wheatstone.evaluation.protocols import cells_of_unknown
 from wheatstone.geometry import forward_warp
-from wheatstone.samples import Depth, StereoSample, image_batch
+from wheatstone.matching import StereoMatcher, load_matcher
+from wheatstone.samples import Depth, Match, StereoSample, image_batch
 from wheatstone.synthesis import load_synthesizer
 
 
@@ -22,6 +31,18 @@ class _Oracle(DepthEstimator):
 
     def __call__(self, image, *, confidence=False):
         return Depth(image_batch(image)[:, :1] * 3 + 1)
+
+
+class _OracleMatcher(StereoMatcher):
+    """Reads the disparity that the scenes of this file code as redness, and adds an error."""
+
+    name = "oracle-matcher"
+
+    def __init__(self, error=0.0):
+        self.config = {"error": error}
+
+    def __call__(self, left, right, iterations=None, *, initial=None, all_iterations=False):
+        return Match(image_batch(left)[:, :1] * 20 + self.config["error"])
 
 
 def _scene(key, seed=0, size=(48, 96), known=1.0):
@@ -138,6 +159,110 @@ def test_wrong_kinds_are_refused():
         evaluate(_Oracle(), [_scene("a")], protocol=SynthesisProtocol())
     with pytest.raises(InputError, match="it is empty"):
         evaluate(_Oracle(), [])
+
+
+def test_matchers_are_measured_beside_sgbm_and_the_best_constant():
+    seen = []
+    report = evaluate(_OracleMatcher(), [_scene("a"), _scene("b", 1)], progress=seen.append)
+    assert report.parts == ["oracle-matcher", "sgbm", "constant"]
+    assert report.mean("oracle-matcher", "epe") == pytest.approx(0, abs=1e-5)
+    assert 0 < report.mean("sgbm", "bad_2") < report.mean("constant", "bad_2")
+    # the box of 20 x 24 pixels is 8 px nearer than the wall, whose disparity is the median
+    assert report.mean("constant", "epe") == pytest.approx(8 * 20 * 24 / (48 * 96))
+    assert "oracle-matcher is better than sgbm in EPE on 2 of 2 items" in report.remarks[0]
+    assert [progress.note for progress in seen] == ["a", "b"]
+    assert seen[-1].seconds_left == 0
+
+
+def test_tables_of_regions_that_no_item_has_are_left_out():
+    plain = evaluate(_OracleMatcher(), [_scene("a")])
+    assert [title.split()[0] for title, _ in plain.groups()[1:]] == ["within", "everywhere"]
+    assert "occluded" not in plain.text()
+    seen = replace(_scene("b"), visible=torch.ones(1, 48, 96, dtype=torch.bool))
+    seen.visible[:, :, :10] = False
+    both = evaluate(_OracleMatcher(), [_scene("a"), seen])
+    assert "occluded pixels: mean over 1 item\n" in both.text()
+    assert "Occluded pixels: mean over 1 item\n" in both.markdown()
+
+
+def test_a_region_without_masks_is_refused_with_the_way_out():
+    with pytest.raises(InputError, match=r"nothing to measure.*a, b \(no mask.*region 'all'"):
+        evaluate(_OracleMatcher(), [_scene("a"), _scene("b")], protocol=MatcherProtocol(regions=("noc",)))
+
+
+def test_pooled_means_replace_the_mean_of_the_images():
+    scenes = [_scene("dense"), _scene("sparse", 1, known=0.3)]
+    protocol = matcher_protocol("raft-stereo", "kitti2015")
+    report = evaluate(load_matcher("sgbm"), scenes, protocol=protocol)
+    bad = report.values("sgbm", "bad_3")
+    pixels = report.values("sgbm", "pixels")
+    expected = sum(bad[key] * pixels[key] for key in bad) / sum(pixels.values())
+    assert report.mean("sgbm", "bad_3") == pytest.approx(expected)
+    epe = report.values("sgbm", "epe")
+    assert report.mean("sgbm", "epe") == pytest.approx(sum(epe.values()) / 2)
+    assert "bad-3, answered: of all items together" in report.text()
+
+
+def test_sgbm_can_be_told_the_range_and_then_says_so():
+    report = evaluate(load_matcher("sgbm"), [_scene("a")], sgbm_range="truth")
+    assert report.parts == ["sgbm", "sgbm, told the range", "constant"]
+    assert report.protocol["sgbm_range"] == "truth"
+    assert report.mean("sgbm, told the range", "bad_2") < 0.2
+
+
+def test_pixels_without_an_answer_are_counted_and_mentioned():
+    report = evaluate(load_matcher("sgbm", fill=False), [_scene("a")], label="unfilled")
+    density = report.mean("unfilled", "density")
+    assert density < 1
+    assert any(f"unfilled has no finite answer on {100 * (1 - density):.2f} %" in remark for remark in report.remarks)
+    assert report.mean("unfilled", "bad_4") >= 1 - density
+
+
+def test_a_watcher_sees_every_item_once_and_nothing_is_kept():
+    seen = []
+    evaluate(
+        _OracleMatcher(),
+        [_scene("a"), _scene("b", 1)],
+        watch=lambda key, _, outputs, figures: seen.append((key, [*outputs])),
+    )
+    assert seen == [(key, ["oracle-matcher", "sgbm", "constant"]) for key in "ab"]
+
+
+def test_a_matcher_is_validated_without_controls_and_keeps_its_mode():
+    matcher = _OracleMatcher(0.75)
+    matcher.network = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Dropout())
+    matcher.network.train()
+    matcher.network[0].eval()
+    means = validate_matcher(matcher, [_scene("a"), _scene("b", 1)], limit=1)
+    assert means["epe"] == pytest.approx(0.75, abs=1e-5)
+    assert (means["bad_0.5"], means["bad_1"], means["edge/bad_1"]) == (1, 0, 0)
+    assert math.isnan(means["noc/epe"])
+    assert [module.training for module in matcher.network.modules()] == [True, False, True]
+    only = validate_matcher(matcher, [_scene("a")], MatcherProtocol(regions=("all",), thresholds=(2,), edge_radius=0))
+    assert {"epe", "bad_2", "seconds"} <= set(only)
+    assert "bad_1" not in only
+
+
+def test_the_gallery_keeps_the_worst_and_an_interrupted_run_has_its_pictures_too():
+    class Varied(_OracleMatcher):
+        errors = iter([1.0, 5.0, 3.0, 0.0])
+
+        def __call__(self, *views, **rest):
+            return Match(super().__call__(*views).disparity + next(self.errors) * (views[0][:, 1:2] > 0.3))
+
+    def interrupt(progress):
+        if progress.done == 3:
+            raise KeyboardInterrupt
+
+    gallery = Gallery(MatcherProtocol(), limit=2, width=64)
+    report = evaluate(Varied(), [_scene(key, n) for n, key in enumerate("abcd")], watch=gallery, progress=interrupt)
+    assert not report.complete
+    assert [sheet.key for sheet in gallery.sheets] == ["b", "c"]
+    names = [[cell.name if cell else None for cell in row] for row in gallery.sheets[0].rows]
+    assert names == [
+        ["Left", "Truth", "oracle-matcher", "oracle-matcher, error"],
+        ["Right", "Regions", "sgbm", "sgbm, error"],
+    ]
 
 
 def test_published_row_prior_figures_on_real_frames(data):

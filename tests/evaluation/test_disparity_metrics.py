@@ -86,3 +86,23 @@ def test_other_sizes_are_refused():
         disparity_metrics(prediction[..., :-1], truth)
     with pytest.raises(ShapeError, match="missing"):
         disparity_metrics(prediction, truth, missing="zero")
+
+
+def test_inclusive_comparisons_count_errors_on_the_border():
+    truth = torch.tensor([10.0, 10.0, 60.0, 60.0])[None, None, None]
+    prediction = truth + torch.tensor([1.0, 0.5, 3.0, 2.5])
+    strict, inclusive = (disparity_metrics(prediction, truth, inclusive=rule) for rule in (False, True))
+    assert (float(strict["bad_1"]), float(inclusive["bad_1"])) == (0.5, 0.75)
+    assert (float(strict["d1"]), float(inclusive["d1"])) == (0, 0.25)  # 3 px of 60 is exactly 3 px and 5 %
+
+
+def test_end_point_error_is_kornias_of_a_flow_along_the_row():
+    prediction, truth, valid = _pair(3)
+    for i in range(3):
+        # kornia's AEPE takes flow fields; a disparity is a flow of (-d, 0)
+        flows = [
+            torch.stack([-values[i, 0], torch.zeros_like(values[i, 0])], -1)[None] for values in (prediction, truth)
+        ]
+        kept = [flow[:, valid[i, 0]][:, None] for flow in flows]
+        expected = kornia.metrics.aepe(*kept)
+        assert float(disparity_metrics(prediction, truth, valid)["epe"][i]) == pytest.approx(float(expected), rel=1e-5)
