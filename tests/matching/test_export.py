@@ -26,7 +26,7 @@ MATCHERS = {
     "igev-stereo": (lambda: IgevStereo(hidden_dims=(8, 8, 8), corr_radius=2, max_disparity=32), (32, 40)),
     "psmnet": (lambda: PsmNet(16, "tiny"), (16, 30)),
 }
-SLOW = {"igev-stereo", "psmnet"}  # large graphs: the conversion takes ten seconds and more
+SLOW = {"raft-stereo", "igev-stereo", "psmnet"}  # large graphs: the conversion takes ten seconds and more
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MATCHERS])
