@@ -178,10 +178,11 @@ class IgevNetwork(nn.Module):
         Returns:
             Disparity of every step, and with `every` the start value, at full size in float32.
         """
+        # first, because its full-resolution maps are the largest of all and nothing else is kept yet
+        states, contexts = self._context(2 * left - 1)
         start, lookup, half, features = self._volume(2 * left - 1, 2 * right - 1)
         first = self._enlarge_start(start, features, half) if every else None
         del features
-        states, contexts = self._context(2 * left - 1)
         disparity = start if initial is None else functional.avg_pool2d(initial.float(), 4) / 4
         predictions = []
         for step in range(iterations):

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from wheatstone.matching.raft_encoder import ContextEncoder
 from wheatstone.matching.raft_update import Context, ConvGRU, halve, resize_like
-from wheatstone.matching.row_bands import Conv2d
+from wheatstone.matching.row_bands import Conv2d, bands, saturate
 
 __all__ = ["IgevContext", "IgevUpdate"]
 
@@ -35,6 +36,43 @@ class IgevContext(ContextEncoder):
             x = self.layer5(x)
             outputs.append((self.outputs16[0](x), self.outputs16[1](x)))
         return outputs
+
+
+class _BandedGRU(ConvGRU):
+    """The unit of RAFT-Stereo, a band of rows at a time where no gradient is wanted.
+
+    The joined inputs and both gates, five times the size of the state, never exist as a whole.
+    """
+
+    def forward(self, state: Tensor, context: Context, *inputs: Tensor) -> Tensor:
+        """Next state `[B,C,h,w]`."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return super().forward(state, context, *inputs)
+        (for_gates, for_candidate), channels = context, state.shape[1]
+        weight = torch.cat([self.convz.weight, self.convr.weight])
+        bias = torch.cat([self.convz.bias, self.convr.bias])  # type: ignore[list-item]
+        update, kept = torch.empty_like(state), torch.empty_like(state)
+        cuts = list(bands(state.shape[-2], state.shape[-1], state.device))
+        for start, stop in cuts:
+            gates = functional.conv2d(_with_neighbours(start, stop, state, *inputs), weight, bias, padding=(0, 1))
+            gates = saturate(gates).add_(for_gates[..., start:stop, :]).sigmoid_()
+            update[..., start:stop, :] = gates[:, :channels]
+            kept[..., start:stop, :] = gates[:, channels:].mul_(state[..., start:stop, :])
+        for start, stop in cuts:
+            rows = _with_neighbours(start, stop, kept, *inputs)
+            candidate = saturate(functional.conv2d(rows, self.convq.weight, self.convq.bias, padding=(0, 1)))
+            candidate = candidate.add_(for_candidate[..., start:stop, :]).tanh_()
+            share = update[..., start:stop, :]
+            update[..., start:stop, :] = torch.lerp(state[..., start:stop, :], candidate, share)
+        return update
+
+
+def _with_neighbours(start: int, stop: int, *maps: Tensor) -> Tensor:
+    """Rows [start - 1, stop + 1) of all maps, joined; zeros beyond the image."""
+    height = maps[0].shape[-2]
+    first, last = max(start - 1, 0), min(stop + 1, height)
+    joined = torch.cat([part[..., first:last, :] for part in maps], dim=1)
+    return functional.pad(joined, (0, 0, first - start + 1, stop + 1 - last))
 
 
 class _DisparityEncoder(nn.Module):
@@ -63,7 +101,19 @@ class _DisparityHead(nn.Module):
         self.conv2 = Conv2d(256, 1, 3, padding=1)
 
     def forward(self, state: Tensor) -> Tensor:
-        return self.conv2(self.conv1(state).relu())
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self.conv2(self.conv1(state).relu())
+        height = state.shape[-2]
+        parts = []
+        for start, stop in bands(height, state.shape[-1], state.device):
+            inner = slice(max(start - 1, 0), min(stop + 1, height))  # rows of the hidden map that these rows need
+            hidden = functional.conv2d(
+                _with_neighbours(inner.start, inner.stop, state), self.conv1.weight, self.conv1.bias, padding=(0, 1)
+            )
+            hidden = saturate(hidden).relu_()
+            hidden = functional.pad(hidden, (0, 0, inner.start - start + 1, stop + 1 - inner.stop))
+            parts.append(saturate(functional.conv2d(hidden, self.conv2.weight, self.conv2.bias, padding=(0, 1))))
+        return torch.cat(parts, dim=-2)
 
 
 class IgevUpdate(nn.Module):
@@ -75,9 +125,9 @@ class IgevUpdate(nn.Module):
         coarse, middle, fine = hidden_dims
         self.scales = n_gru_layers
         self.encoder = _DisparityEncoder(planes)
-        self.gru04 = ConvGRU(fine, 128 + middle * (n_gru_layers > 1))
-        self.gru08 = ConvGRU(middle, coarse * (n_gru_layers == 3) + fine)
-        self.gru16 = ConvGRU(coarse, middle)
+        self.gru04 = _BandedGRU(fine, 128 + middle * (n_gru_layers > 1))
+        self.gru08 = _BandedGRU(middle, coarse * (n_gru_layers == 3) + fine)
+        self.gru16 = _BandedGRU(coarse, middle)
         self.disp_head = _DisparityHead(fine)
         self.mask_feat_4 = nn.Sequential(Conv2d(fine, 32, 3, padding=1), nn.ReLU(inplace=True))
 
