@@ -8,7 +8,7 @@ import torch
 from wheatstone import load_matcher
 from wheatstone.errors import CheckpointError, InputError
 from wheatstone.matching.embedded import EmbeddedMatcher, EmbeddedMatcherNet
-from wheatstone.matching.sgbm import sgbm_disparity
+from wheatstone.matching.sgbm import Sgbm, sgbm_disparity
 
 SMALL = {"widths": (8, 8, 16, 16), "volume": 8, "hidden": (8, 8)}
 
@@ -53,7 +53,8 @@ def test_it_starts_from_semi_global_matching_unless_told_otherwise(matcher: Embe
     left, right = shifted_pair(5)
     disparity, known = sgbm_disparity(left, right)
     given = matcher._start_values(left, right, None)
-    assert torch.equal(given["initial"], disparity)
+    assert torch.equal(given["initial"], Sgbm()(left, right).disparity)
+    assert torch.equal(given["initial"][known], disparity[known])
     assert torch.equal(given["known"] > 0, known)
     alone = EmbeddedMatcher(**SMALL, start="none")
     assert alone._start_values(left, right, None) == {}
@@ -66,12 +67,19 @@ def test_a_given_disparity_changes_the_answer_and_an_unknown_one_does_not(matche
     network = matcher.network
     with torch.no_grad():
         nothing = network(left, right, 3).predictions[-1]
-        unknown = network(
-            left, right, 3, initial=torch.full_like(left[:, :1], 40.0), known=torch.zeros_like(left[:, :1])
-        )
+        unknown = network(left, right, 3, initial=torch.full_like(left[:, :1], torch.nan))
         told = network(left, right, 3, initial=torch.full_like(left[:, :1], 40.0)).predictions[-1]
     assert torch.equal(unknown.predictions[-1], nothing)
     assert (told - nothing).abs().max() > 1
+
+
+def test_before_training_it_echoes_what_it_is_given(matcher: EmbeddedMatcher) -> None:
+    left, right = (image[..., :64, :128] for image in shifted_pair(5))
+    given = 5 + 20 * (torch.arange(128) > 60).float().expand(1, 1, 64, 128)
+    with torch.no_grad():
+        answer = matcher.network(left, right, 4, initial=given).predictions[-1]
+    assert ((answer - given).abs() < 0.01).float().mean() > 0.9
+    assert (answer - given).abs().max() < 10  # the convex mean blurs the step; most of it is taken back
 
 
 def test_every_parameter_learns() -> None:

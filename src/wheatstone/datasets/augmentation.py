@@ -119,7 +119,10 @@ class StereoAugmentation:
         known = {entry.name for entry in fields(cls)}
         if unknown := sorted(set(settings) - known):
             raise InputError(f"augmentation has no setting {', '.join(unknown)}; it has {', '.join(sorted(known))}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+        }
+        return cls(**values)
 
     def only(self, **kept: Any) -> "StereoAugmentation":
         """Switch off everything but the crop and the settings given.

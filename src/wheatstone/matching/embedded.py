@@ -1,14 +1,14 @@
 """The small matcher that ships: semi-global matching finds what it can, a small network finishes.
 
-Semi-global matching (Hirschmueller 2008) is sharp and right inside textured surfaces and has no answer for the rest; the
-network takes its answers where there are any and its own volume where there are none, looks again, mends the edges and
-fills what only one view sees. Without the start value (`start="none"`) it is a matcher of its own, less exact.
+Semi-global matching (Hirschmueller 2008) is sharp and right inside textured surfaces and guesses the rest from the
+background; the network starts as its echo, is told where it guessed, looks again, mends the edges and fills what only one
+view sees. Without that start (`start="none"`) it begins with its own volume and is a matcher of its own, less exact.
 
 Where its pieces come from: group-wise correlation and hourglass (GwcNet, Guo et al. 2019), excitation of the volume by image
 features (CoEx, Bangunharcana et al. 2021), recurrent steps that look around the present disparity (RAFT-Stereo, Lipson et
 al. 2021) in a raw and in an aggregated volume (IGEV-Stereo, Xu et al. 2023). Ours: the start value is the mode of the
-volume, not its mean, so that it is sharp at depth steps; the last steps run at half resolution; and the last of all may take
-the given disparity over, pixel by pixel.
+volume, not its mean, so that it is sharp at depth steps; the last steps run at half resolution; and the last of all takes
+the given disparity over, pixel by pixel, where the network is not sure to know better.
 """
 
 import math
@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from wheatstone.checkpoints import resolve_shipped
 from wheatstone.errors import InputError
+from wheatstone.geometry import background_fill
 from wheatstone.matching.base import MatcherOutput, NetworkMatcher
 from wheatstone.matching.embedded_layers import (
     RADIUS,
@@ -36,13 +37,14 @@ from wheatstone.matching.embedded_layers import (
     look_up,
     warped_correlation,
 )
-from wheatstone.matching.sgbm import sgbm_disparity
+from wheatstone.matching.sgbm import Sgbm, sgbm_disparity
 
-__all__ = ["EmbeddedMatcher", "EmbeddedMatcherNet", "load"]
+__all__ = ["EmbeddedMatcher", "EmbeddedMatcherNet", "load", "sgbm_start"]
 
 _FINE_STEPS = 2  # the last steps of a run are made at half resolution
 _LEAST_CELLS = 24
-_TAKEN_OVER_PX = 3.0
+_TAKEN_OVER_PX = 8.0
+_TAKEN_OVER_AT_FIRST = 1.5  # before training: 82 % of the given disparity
 
 
 class EmbeddedMatcherNet(nn.Module):
@@ -72,13 +74,20 @@ class EmbeddedMatcherNet(nn.Module):
         self.spread = nn.Sequential(nn.Conv2d(c, c, 3, padding=1), nn.ReLU(), nn.Conv2d(c, 36, 1))
         self.coarse_join = nn.Conv2d(c, b, 1)
         self.coarse_context = nn.Conv2d(b, 3 * coarse, 3, padding=1)
-        self.coarse_step = Step(coarse, 3 * (2 * RADIUS + 1) + 2)
+        self.coarse_step = Step(coarse, 3 * (2 * RADIUS + 1) + 2 + 2)
         self.coarse_spread = nn.Sequential(nn.Conv2d(coarse, coarse, 3, padding=1), nn.ReLU(), nn.Conv2d(coarse, 36, 1))
         self.fine_join = nn.Conv2d(coarse, a, 1)
         self.fine_context = nn.Conv2d(a, 3 * fine, 3, padding=1)
         self.fine_step = Step(fine, 2 * RADIUS + 1 + 8)
         # 36 weights of the convex mean, and for each of the four fine pixels how far to take over the given disparity
-        self.fine_spread = nn.Sequential(nn.Conv2d(fine + 20, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 40, 1))
+        last = nn.Conv2d(32, 40, 1)
+        self.fine_spread = nn.Sequential(nn.Conv2d(fine + 20, 32, 3, padding=1), nn.ReLU(), last)
+        # before training a run answers what it was given
+        for parameter in (*self.coarse_step.delta.parameters(), *self.fine_step.delta.parameters()):
+            nn.init.zeros_(parameter)
+        with torch.no_grad():
+            last.weight[36:] = 0
+            last.get_parameter("bias").copy_(torch.arange(40).ge(36) * _TAKEN_OVER_AT_FIRST)
 
     def forward(
         self,
@@ -91,7 +100,8 @@ class EmbeddedMatcherNet(nn.Module):
     ) -> MatcherOutput:
         """Disparity at full size after each step; `MatcherOutput.initial` is the mean of the volume.
 
-        `initial` is the disparity to start from where `known` (default everywhere), full size, px.
+        `initial` is the disparity to start from, full size, px, NaN where there is none; `known` is 1 where it was measured
+        and 0 where it is a guess (default: measured).
         """
         fine_steps = min(_FINE_STEPS, iterations)
         (left2, left4, left8), (right2, right4, right8) = self.features(left), self.features(right)
@@ -99,15 +109,18 @@ class EmbeddedMatcherNet(nn.Module):
         spread = self.spread(left8)
         given = _Given.of(initial, known, left)
         with torch.autocast(left.device.type, enabled=False):
-            mean, mode = expectations(scores.float())
+            mean, mode, peak = expectations(scores.float())
             first = enlarge(convex(mean, spread), 4) if every else None
-            disparity = given.over(convex(mode, spread).detach())
+            own = convex(mode, spread).detach()
+            sure = functional.interpolate(peak.detach(), scale_factor=2, mode="nearest")
+            disparity = given.over(own)
         predictions: list[Tensor] = []
         state, context = self._context(self.coarse_context, left4, self.coarse_join(left8))
         views = _CoarseViews(left4, right4, scores)
         for _ in range(iterations - fine_steps):
             disparity = disparity.detach()
-            looks = torch.cat([views(disparity), given.beside(disparity, 4)], 1)
+            opinion = ((own - disparity).clamp(-16, 16) / 4) * sure
+            looks = torch.cat([views(disparity), given.beside(disparity, 4), opinion, sure], 1)
             state, delta = self.coarse_step(state, context, looks, disparity.to(state.dtype))
             disparity = disparity + delta
             if every:
@@ -130,7 +143,7 @@ class EmbeddedMatcherNet(nn.Module):
         beside = given.beside(disparity.detach(), 2).to(features.dtype)
         weights, take = self.fine_spread(torch.cat([features, beside], 1)).split([36, 4], 1)
         full = convex(disparity, weights)
-        share = torch.sigmoid(functional.pixel_shuffle(take.float(), 2)) * given.known
+        share = torch.sigmoid(functional.pixel_shuffle(take.float(), 2)) * given.there
         return full + share * (given.disparity - full).clamp(-_TAKEN_OVER_PX, _TAKEN_OVER_PX)
 
     @staticmethod
@@ -147,43 +160,48 @@ class EmbeddedMatcherNet(nn.Module):
 
 
 class _Given:
-    """A disparity to start from, with where it is known, at full size."""
+    """A disparity to start from at full size: its values, where there are any, and where they were measured."""
 
-    def __init__(self, disparity: Tensor, known: Tensor) -> None:
-        self.disparity, self.known = disparity * known, known
+    def __init__(self, disparity: Tensor, there: Tensor, measured: Tensor) -> None:
+        self.disparity, self.there, self.measured = disparity, there, measured
 
     @classmethod
     def of(cls, initial: Tensor | None, known: Tensor | None, left: Tensor) -> "_Given":
-        """`initial` may be missing, and `known` with it."""
+        """`initial` may be missing or NaN, and `known` with it."""
         if initial is None:
             nothing = torch.zeros_like(left[:, :1], dtype=torch.float32)
-            return cls(nothing, nothing)
-        return cls(initial.float(), torch.ones_like(initial).float() if known is None else known.float())
+            return cls(nothing, nothing, nothing)
+        there = initial.isfinite().float()
+        measured = there if known is None else there * known.float()
+        return cls(torch.nan_to_num(initial.float(), 0.0), there, measured)
 
     def over(self, disparity: Tensor) -> Tensor:
-        """What is known in each cell of a coarser map, px of that map, over `disparity` where nothing is.
+        """What is given for each cell of a coarser map, px of that map, over `disparity` where nothing is.
 
-        The pixel in the middle of the cell counts if it is known (a mean would mix both sides of an edge), else the mean.
+        The pixel in the middle of the cell counts if it was measured (a mean would mix both sides of an edge), else the
+        mean of the measured ones, else the guess in the middle.
         """
-        factor = self.known.shape[-1] // disparity.shape[-1]
+        factor = self.there.shape[-1] // disparity.shape[-1]
         middle = slice(factor // 2, None, factor)
-        share = functional.avg_pool2d(self.known, factor)
-        mean = functional.avg_pool2d(self.disparity, factor) / share.clamp(min=1e-6)
-        value = torch.where(self.known[..., middle, middle] > 0, self.disparity[..., middle, middle], mean)
-        return torch.where(share > 0, value / factor, disparity)
+        share = functional.avg_pool2d(self.measured, factor)
+        mean = functional.avg_pool2d(self.disparity * self.measured, factor) / share.clamp(min=1e-6)
+        at_middle = (share == 0) | (self.measured[..., middle, middle] > 0)
+        value = torch.where(at_middle, self.disparity[..., middle, middle], mean)
+        there = (share > 0) | (self.there[..., middle, middle] > 0)
+        return torch.where(there, value / factor, disparity)
 
     def beside(self, disparity: Tensor, factor: int) -> Tensor:
-        """How far the given disparity lies from a coarser map, px of that map, and where it is known.
+        """How far the given disparity lies from a coarser map, px of that map, and where it was measured.
 
         At 1/2 each of the four fine pixels has its own channel (8 in all), further down they share one (2).
         """
         if factor == 2:
-            known = functional.pixel_unshuffle(self.known, 2)
+            there, measured = (functional.pixel_unshuffle(mask, 2) for mask in (self.there, self.measured))
             away = functional.pixel_unshuffle(self.disparity, 2) / 2 - disparity
         else:
-            known = (functional.avg_pool2d(self.known, factor) > 0).float()
+            there, measured = (functional.max_pool2d(mask, factor) for mask in (self.there, self.measured))
             away = self.over(disparity) - disparity
-        return torch.cat([(away * known).clamp(-8, 8) / 4, known], 1)
+        return torch.cat([(away * there).clamp(-8, 8) / 4, measured], 1)
 
 
 class _CoarseViews:
@@ -246,8 +264,22 @@ class EmbeddedMatcher(NetworkMatcher):
         """The disparity to start from and where it is known; nothing for the network's own start."""
         if initial is not None or self.config["start"] == "none":
             return super()._start_values(left, right, initial)
-        disparity, known = sgbm_disparity(left, right)
-        return {"initial": disparity, "known": known.float()}
+        return sgbm_start(left, right)
+
+
+def sgbm_start(left: Tensor, right: Tensor, matcher: Sgbm | None = None) -> dict[str, Tensor]:
+    """What the network is told by semi-global matching.
+
+    Args:
+        left: `[B,3,H,W]` in 0..1.
+        right: the same for the other view.
+        matcher: its settings; those of `Sgbm()` by default.
+
+    Returns:
+        `initial` `[B,1,H,W]`, px, filled from the background, and `known`, 1 where it was measured.
+    """
+    disparity, known = sgbm_disparity(left, right, matcher)
+    return {"initial": background_fill(disparity, known), "known": known.float()}
 
 
 def load(

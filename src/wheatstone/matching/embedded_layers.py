@@ -197,13 +197,14 @@ def convex(disparity: Tensor, weights: Tensor) -> Tensor:
     return functional.pixel_shuffle((around * share).sum(1), 2)
 
 
-def expectations(scores: Float[Tensor, "B D h w"]) -> tuple[Tensor, Tensor]:
-    """Mean of the distribution over disparities, and mean of it within one cell of its mode (sharp at depth steps)."""
+def expectations(scores: Float[Tensor, "B D h w"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean over disparities, mean within one cell of the mode (sharp at depth steps), and the share of those cells."""
     share = scores.softmax(1)
     cells = torch.arange(scores.shape[1], device=scores.device, dtype=scores.dtype)[None, :, None, None]
     mean = (share * cells).sum(1, keepdim=True)
     near = share * ((cells - share.argmax(1, keepdim=True)).abs() <= 1)
-    return mean, (near * cells).sum(1, keepdim=True) / near.sum(1, keepdim=True)
+    mass = near.sum(1, keepdim=True)
+    return mean, (near * cells).sum(1, keepdim=True) / mass, mass
 
 
 def enlarge(disparity: Tensor, factor: int) -> Tensor:

@@ -129,7 +129,7 @@ def run_matcher(
 ) -> tuple[tuple[Tensor, ...], Tensor | None]:
     """Call a matching network on a training batch: all predictions `[B,1,H,W]`, px, and its start value if it makes one.
 
-    A batch may bring a disparity to start from: `initial` `[B,1,H,W]`, px, and where it is `known`.
+    A batch may bring a disparity to start from: `initial` `[B,1,H,W]`, px, NaN where there is none, and where it is `known`.
     """
     start = {name: batch[name] for name in ("initial", "known") if name in batch}
     output = network(batch["left"], batch["right"], iterations, **start)

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from wheatstone.datasets.augmentation import StereoAugmentation
-from wheatstone.matching.sgbm import Sgbm, sgbm_disparity
+from wheatstone.matching.embedded import sgbm_start
+from wheatstone.matching.sgbm import Sgbm
 from wheatstone.samples import StereoSample
 from wheatstone.training.embedded_data import Stages, _stage, _stages
 from wheatstone.training.photometric import camera_like
@@ -31,7 +32,7 @@ class ScenePairs:
         unlike: strength of those that each view gets for itself, in the half of the items whose cameras differ.
         pools: (first step, scenes in use from there on), so that a training can start while the rest is being rendered.
         start: share of the items that bring the answers of semi-global matching as a disparity to start from (`initial`,
-            `known`), with a search range drawn for each; the others know nothing. None leaves the entries out.
+            `known`), with a search range drawn for each; the others bring NaN. None leaves the entries out.
     """
 
     scenes: SceneCache
@@ -66,10 +67,10 @@ class ScenePairs:
     def _started(self, item: Mapping[str, Any], generator: np.random.Generator) -> dict[str, torch.Tensor]:
         if generator.random() >= (self.start or 0.0):
             nothing = torch.zeros_like(item["disparity"])
-            return {"initial": nothing, "known": nothing.clone()}
+            return {"initial": torch.full_like(nothing, torch.nan), "known": nothing}
         matcher = Sgbm(max_disparity=int(generator.choice(_SEARCH_RANGES)))
-        disparity, known = sgbm_disparity(item["left"], item["right"], matcher)
-        return {"initial": disparity[0], "known": known[0].float()}
+        start = sgbm_start(item["left"][None], item["right"][None], matcher)
+        return {name: value[0] for name, value in start.items()}
 
 
 def drawn_pair(
