@@ -1,0 +1,204 @@
+"""The ablation of ZeroStereo (Table 1 of the paper), small: what each step of its data and loss changes for one matcher.
+
+    python benchmarks/zerostereo_ablation OUT --minutes 10
+    python benchmarks/zerostereo_ablation OUT --steps 20000 --batch 16 --scenes 5000 --device cuda
+    python benchmarks/zerostereo_ablation OUT --photos FOLDER --minutes 600
+
+Every row trains the same network from random weights, on the same pictures, for equally many steps of equal size, with several
+seeds; only what the row names differs. All rows are scored on the same pairs: real ones with truth (`--real`) and
+rendered scenes that no training sees. Beside them: semi-global matching, the best constant, the network untrained, and the
+network trained on true pairs of the same scenes.
+
+Pictures are the left views of rendered scenes, with the depth of the embedded estimator (`estimated`) or with true depth
+spoilt as an estimator would (`degraded`), or photos. A finished run is a file OUT/results/*.json and is not made again;
+OUT/table.md and OUT/summary.json are written after every run. With the same OUT a stopped series goes on.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rows import MATCHERS, ROWS, Run, all_runs, result_file
+from scores import control_figures, keys_of, scores_of, test_pairs
+from tables import machine, write_report
+
+from wheatstone.cli.console import progress_bar
+from wheatstone.errors import InputError, WheatstoneError
+from wheatstone.files import write_bytes
+from wheatstone.matching import load_matcher
+from wheatstone.progress import Clock
+from wheatstone.training import train
+
+STEPS_THAT_TIME = 6
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make what is missing of the series and print its tables; an error says what to do and has exit code 2."""
+    options = _options(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        _series(options)
+    except WheatstoneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _series(options: argparse.Namespace) -> None:
+    out: Path = options.out
+    tests = test_pairs(options)
+    keys = {name: keys_of(samples) for name, samples in tests.items()}
+    _keep(out / "tests.json", keys, f"{out} was measured on other pairs: use a new folder")
+    steps = options.steps or _planned_steps(options, tests)
+    runs = all_runs(options, steps)
+    controls = control_figures(options, tests)
+    done = [run for run in runs if result_file(out, run).is_file()]
+    clock = Clock("runs", len(runs), len(done))
+    count = len(done)
+    for run in runs:
+        if run in done:
+            continue
+        result = _one(run, options, tests)
+        write_bytes(result_file(out, run), (json.dumps(result, indent=1) + "\n").encode())
+        count += 1
+        state = clock.at(count)
+        means = ", ".join(f"{name} EPE {figures['epe']:.2f}" for name, figures in result["figures"].items())
+        left = f"about {state.seconds_left / 60:.0f} min left" if state.seconds_left is not None else ""
+        print(f"[{count}/{len(runs)}] {run.depth} {run.row} seed {run.seed}: {means}; {left}", flush=True)
+        write_report(out, options, runs, controls, tests)
+    print(write_report(out, options, runs, controls, tests))
+
+
+def _train(run: Run, options: argparse.Namespace, folder: Path, steps: int | None = None) -> Path:
+    """Train a run to its end, or a few steps of it; the folder of the matcher's weights."""
+    cache = options.out / "cache"
+    source = run.recipe.data
+    given = {"folder": options.photos or cache, "cache": cache} if source.takes("cache") else {"folder": cache}
+    data = source(**given, seed=0)
+    recipe = run.recipe if steps is None else run.recipe.with_changes(steps=steps)
+    with progress_bar() as progress:
+        show = progress if options.verbose else None
+        result = train(recipe, data, folder, resume=True, progress=show, device=options.device, workers=options.workers)
+    return result.parts["matcher"]
+
+
+def _one(run: Run, options: argparse.Namespace, tests: Mapping[str, Any]) -> dict[str, Any]:
+    """Train and score a run."""
+    folder = options.out / "runs" / run.name
+    resumed, began = folder.exists(), time.process_time()
+    weights = _train(run, options, folder)
+    cpu = time.process_time() - began
+    training = json.loads((weights / "training.json").read_text())
+    matcher = load_matcher(str(weights)).to(device=options.device)
+    figures, items = scores_of(matcher, tests)
+    if not options.keep:
+        shutil.rmtree(folder)
+    return {
+        "depth": run.depth,
+        "row": run.row,
+        "seed": run.seed,
+        "steps": run.recipe.steps,
+        "figures": figures,
+        "items": items,
+        "minutes": training["minutes"],
+        "cpu_minutes": None if resumed else round(cpu / 60, 2),  # of the training, its data included
+        "losses": training["losses"],
+        "machine": machine(options),
+        "recipe": run.recipe.as_dict(),
+    }
+
+
+def _planned_steps(options: argparse.Namespace, tests: Mapping[str, Any]) -> int:
+    """Steps a run so that the whole series takes `--minutes`; decided once for a folder, from the costliest row."""
+    file = options.out / "plan.json"
+    if file.is_file():
+        return int(json.loads(file.read_text())["steps"])
+    now: Callable[[], float] = time.process_time if options.device == "cpu" else time.perf_counter
+    runs = all_runs(options, STEPS_THAT_TIME)
+    trial = next((run for run in runs if run.row == "full"), runs[-1])
+    seconds = []
+    for steps in (1, STEPS_THAT_TIME):
+        folder, began = options.out / "trial", now()
+        weights = _train(trial, options, folder, steps)
+        seconds.append(now() - began)
+        began = now()
+        scores_of(load_matcher(str(weights)).to(device=options.device), tests)
+        scoring = now() - began
+        shutil.rmtree(folder)
+    step = (seconds[1] - seconds[0]) / (STEPS_THAT_TIME - 1)
+    share = 60 * options.minutes / len(runs)  # of one run
+    steps = max(2, int((share - scoring - max(0.0, seconds[0] - step)) / step))
+    print(f"{len(runs)} runs of {steps} steps: {step:.2f} s a step, {scoring:.0f} s to score", flush=True)
+    write_bytes(file, json.dumps({"steps": steps, "seconds_a_step": step}).encode())
+    return steps
+
+
+def _keep(file: Path, content: Any, otherwise: str) -> None:
+    """Write what must be the same on every call, or refuse if it is not."""
+    text = json.dumps(content, indent=1) + "\n"
+    if file.is_file() and file.read_text() != text:
+        raise InputError(otherwise)
+    write_bytes(file, text.encode())
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder of the series; give it again to go on")
+    size = parser.add_argument_group("size")
+    size.add_argument(
+        "--minutes", type=float, default=30.0, help="CPU-minutes of the whole series (with --device: minutes)"
+    )
+    size.add_argument("--steps", type=int, help="steps of every run, instead of what fits into --minutes")
+    size.add_argument("--seeds", type=int, default=3)
+    size.add_argument("--scenes", type=int, default=300, help="rendered pictures to train on")
+    size.add_argument("--size", type=_pair, default=(240, 320), help="their height,width, px")
+    size.add_argument("--batch", type=int, default=4)
+    size.add_argument("--crop", type=_pair, default=(96, 192), help="height,width of a training crop, px")
+    size.add_argument("--tests", type=int, default=12, help="held-out scenes to score")
+    what = parser.add_argument_group("what")
+    what.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    what.add_argument("--depth", nargs="+", choices=("degraded", "estimated"), default=["degraded", "estimated"])
+    what.add_argument("--degrade", type=float, default=1.0, help="how far true depth is spoilt; 0 is exact")
+    what.add_argument("--estimator", default="embedded", help="depth estimator of `estimated`")
+    what.add_argument("--photos", type=Path, help="train on these photos instead of rendered views")
+    what.add_argument("--max-side", type=int, default=640, help="photos are reduced to this, px")
+    what.add_argument("--range", help="rule of the rows without ADS, by default as in stereo from mono")
+    what.add_argument(
+        "--filler", default="embedded", help="paints holes: rows, embedded, a folder, or zerostereo=FOLDER"
+    )
+    what.add_argument("--matcher", choices=list(MATCHERS), default="embedded")
+    what.add_argument("--real", default=_default_real(), help="real pairs with truth, as `load_dataset` takes them")
+    what.add_argument("--no-supervised", dest="supervised", action="store_false", help="leave that row out")
+    how = parser.add_argument_group("how")
+    how.add_argument("--lr", type=float, default=1e-3)
+    how.add_argument("--precision", choices=("no", "bf16"), default="no")
+    how.add_argument("--device", default="cpu", help="cuda for a GPU")
+    how.add_argument("--threads", type=int, default=1)
+    how.add_argument("--workers", type=int, default=0, help="processes that prepare data")
+    how.add_argument("--keep", action="store_true", help="keep the weights of every run")
+    how.add_argument("--verbose", action="store_true", help="show the progress of every run")
+    return parser.parse_args(arguments)
+
+
+def _default_real() -> str:
+    root = os.environ.get("WHEATSTONE_DATA")
+    return f"stereo-mini={root}" if root else "motorcycle"
+
+
+def _pair(text: str) -> tuple[int, int]:
+    height, width = (int(side) for side in text.split(","))
+    return height, width
+
+
+if __name__ == "__main__":
+    sys.exit(main())
