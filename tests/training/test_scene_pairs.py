@@ -48,7 +48,7 @@ def test_mirrored_ends_are_swapped_and_keep_the_sign(folder):
 
 
 def test_an_item_starts_from_semi_global_matching_or_from_nothing(folder):
-    data = source(folder, start=1.0)
+    data = source(folder, start=1.0, cameras=0.0, unlike=0.0)
     errors, unmoved = [], []
     for seed in range(6):
         item = data.item(seed, 0, np.random.default_rng(seed))
