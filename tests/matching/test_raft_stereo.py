@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from tests.matching.weights import deterministic_state, fill
 
 import wheatstone
 from wheatstone.errors import CheckpointError, InputError
 from wheatstone.matching.raft_stereo import PRESETS, RaftStereo
-
-from .weights import deterministic_state, fill
 
 TINY = {"hidden_dims": (8, 12, 16), "n_downsample": 3, "corr_levels": 2, "corr_radius": 2, "iterations": 2}
 

@@ -3,27 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from tests.objectives.fixed import FixedMatcher, rand
 
 from wheatstone.errors import InputError
 from wheatstone.geometry import near_steps
-from wheatstone.matching import MatcherOutput
 from wheatstone.objectives.sequence import SequenceLoss, step_weights
-
-
-class FixedMatcher(nn.Module):
-    """Answers with what it was given, whatever the pair."""
-
-    def __init__(self, predictions, initial=None):
-        super().__init__()
-        self.predictions, self.initial = tuple(predictions), initial
-
-    def forward(self, left, right, iterations, initial=None, every=True):
-        return MatcherOutput(self.predictions, self.initial)
-
-
-def rand(*shape, seed=0):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def make_batch(count=3):

@@ -2,12 +2,9 @@
 
 import pytest
 import torch
+from tests.objectives.fixed import rand
 
 from wheatstone.objectives.terms import gradient_terms, masked_l1, pool_valid
-
-
-def rand(*shape, seed=0):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_masked_l1_counts_only_what_the_mask_says():

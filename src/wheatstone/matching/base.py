@@ -11,7 +11,7 @@ from wheatstone.errors import InputError, ShapeError
 from wheatstone.geometry import pad_to_multiple, resize_disparity
 from wheatstone.samples import Match, image_batch
 
-__all__ = ["MatcherOutput", "NetworkMatcher", "StereoMatcher", "pair_batch"]
+__all__ = ["MatcherOutput", "NetworkMatcher", "StereoMatcher", "freeze_batch_norm", "pair_batch"]
 
 
 class MatcherOutput(NamedTuple):
@@ -137,6 +137,13 @@ def pair_batch(left: Any, right: Any) -> tuple[Float[Tensor, "B 3 H W"], Float[T
         sizes = [f"{batch.shape[-1]}x{batch.shape[-2]} ({len(batch)})" for batch in (left, right)]
         raise ShapeError(f"left is {sizes[0]}, right is {sizes[1]}: the views of a pair must be of one size")
     return left, right
+
+
+def freeze_batch_norm(network: nn.Module) -> None:
+    """Put every batch norm of a network into evaluation, as RAFT-Stereo and IGEV-Stereo train."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm):
+            module.eval()
 
 
 def _start(initial: Tensor, left: Tensor) -> Tensor:

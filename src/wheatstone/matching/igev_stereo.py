@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from wheatstone.checkpoints import resolve_weights
 from wheatstone.errors import CheckpointError, InputError
-from wheatstone.matching.base import MatcherOutput, NetworkMatcher
+from wheatstone.matching.base import MatcherOutput, NetworkMatcher, freeze_batch_norm
 from wheatstone.matching.igev_layers import ConvBlock, Doubling, FeatureAttention
 from wheatstone.matching.igev_update import IgevContext, IgevUpdate
 from wheatstone.matching.igev_volume import (
@@ -152,10 +152,8 @@ class IgevNetwork(nn.Module):
     def train(self: NetworkT, mode: bool = True) -> NetworkT:
         """Switch to training; batch norms stay in evaluation where they are frozen."""
         super().train(mode)
-        if mode and self.freeze_batch_norm:
-            for module in self.modules():
-                if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm):
-                    module.eval()
+        if self.freeze_batch_norm:
+            freeze_batch_norm(self)
         return self
 
     def forward(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wheatstone.errors import InputError
-from wheatstone.matching.base import MatcherOutput, NetworkMatcher
+from wheatstone.matching.base import MatcherOutput, NetworkMatcher, freeze_batch_norm
 from wheatstone.matching.correlation import Correlation, CorrelationVolume, OnDemandCorrelation
 from wheatstone.matching.official import load_published
 from wheatstone.matching.raft_encoder import NORMS, ContextEncoder, FeatureEncoder, ResidualBlock
@@ -139,9 +139,7 @@ class RaftStereoNetwork(nn.Module):
         """Switch between training and evaluation; frozen batch norm stays in evaluation."""
         super().train(mode)
         if self.freeze_batch_norm:
-            for module in self.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+            freeze_batch_norm(self)
         return self
 
     def forward(

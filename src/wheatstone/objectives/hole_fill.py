@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.objectives.terms import gradient_terms
+from wheatstone.objectives.terms import Terms, gradient_terms
 
 __all__ = ["HoleFill", "grain_terms"]
 
@@ -37,7 +37,7 @@ class HoleFill:
         batch: Mapping[str, Any],
         step: int,  # noqa: ARG002 (the contract)
         generators: Sequence[torch.Generator],  # noqa: ARG002 (nothing random)
-    ) -> dict[str, tuple[Tensor, Tensor, float]]:
+    ) -> Terms:
         """Terms of a batch with `features`, `copies`, `hole` and `target`; the network is `modules["filler"]`."""
         shares, correction = modules["filler"](batch["features"])
         target, hole = batch["target"], batch["hole"].float()

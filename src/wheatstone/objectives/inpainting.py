@@ -7,11 +7,12 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from wheatstone.diffusion import encode_mean, latent_factor, mask_to_latent
 from wheatstone.errors import CheckpointError, InputError
+from wheatstone.objectives.terms import Terms
 
 __all__ = ["InpaintingNoise"]
 
@@ -41,7 +42,7 @@ class InpaintingNoise:
         batch: Mapping[str, Any],
         step: int,  # noqa: ARG002 (the contract)
         generators: Sequence[torch.Generator],
-    ) -> dict[str, tuple[Tensor, Tensor, float]]:
+    ) -> Terms:
         """Terms of a batch with `warped` and `target` `[B,3,H,W]` in 0..1 and `hole` `[B,1,H,W]`.
 
         Every item counts once, with the mean over its latent.

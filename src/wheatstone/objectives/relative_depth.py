@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from wheatstone.objectives.terms import gradient_terms, masked_l1, pool_valid
+from wheatstone.objectives.terms import Terms, gradient_terms, masked_l1, pool_valid
 
 __all__ = ["RelativeDepth", "normalise_inverse_depth"]
 
@@ -62,7 +62,7 @@ class RelativeDepth:
         batch: Mapping[str, Any],
         step: int,  # noqa: ARG002 (the contract)
         generators: Sequence[torch.Generator],  # noqa: ARG002 (nothing random)
-    ) -> dict[str, tuple[Tensor, Tensor, float]]:
+    ) -> Terms:
         """Terms of a batch with `image`, `inverse_depth` and `valid`; the network is `modules["depth"]`."""
         target = normalise_inverse_depth(batch["inverse_depth"], batch["valid"])
         mask = batch["valid"].float()

@@ -11,10 +11,9 @@ from torch.nn import functional
 
 from wheatstone.errors import InputError
 from wheatstone.geometry import near_steps
+from wheatstone.objectives.terms import Terms, masked_sum
 
 __all__ = ["SequenceLoss", "end_point_terms", "run_matcher", "step_weights"]
-
-Terms = dict[str, tuple[Tensor, Tensor, float]]
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,3 @@ def end_point_terms(
     error = (prediction.detach().float() - target).abs()
     count = valid.sum()
     return {"epe": (masked_sum(error, valid), count, 0.0), "bad-3": ((valid & (error > 3)).float().sum(), count, 0.0)}
-
-
-def masked_sum(values: Tensor, weights: Tensor) -> Tensor:
-    """Sum of `values * weights`; where the weight is 0 the value does not matter, whatever it is."""
-    return torch.where(weights > 0, values * weights, torch.zeros_like(values)).sum()

@@ -1,20 +1,26 @@
 """Shared terms: every loss is a sum and a count, so that masked means do not depend on how a batch is split."""
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["gradient_terms", "masked_l1", "pool_valid"]
+__all__ = ["Terms", "gradient_terms", "masked_l1", "masked_sum", "pool_valid"]
+
+Terms = dict[str, tuple[Tensor, Tensor, float]]
+"""What an objective returns: name to (sum, count, weight). A weight of 0 is for the log alone."""
+
+
+def masked_sum(values: Float[Tensor, "B C H W"], weights: Shaped[Tensor, "B 1 H W"]) -> Float[Tensor, ""]:
+    """Sum of `values * weights`, weights 0 or more or a mask; where they are 0 the value does not matter, NaN included."""
+    return torch.where(weights > 0, values * weights, torch.zeros_like(values)).sum()
 
 
 def masked_l1(
     prediction: Float[Tensor, "B C H W"], target: Float[Tensor, "B C H W"], mask: Float[Tensor, "B 1 H W"]
 ) -> tuple[Tensor, Tensor]:
     """Sum of absolute errors where the mask (0..1 weights) counts, and the number of counted values."""
-    channels = prediction.shape[1]
-    error = (prediction - target).abs() * mask
-    return torch.where(mask > 0, error, torch.zeros_like(error)).sum(), mask.sum() * channels
+    return masked_sum((prediction - target).abs(), mask), mask.sum() * prediction.shape[1]
 
 
 def gradient_terms(

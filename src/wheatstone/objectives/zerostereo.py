@@ -12,7 +12,8 @@ from torch.nn import functional
 from wheatstone.errors import InputError
 from wheatstone.geometry import backward_warp
 from wheatstone.objectives.photometric import SSIM_CONSTANTS, photometric_error
-from wheatstone.objectives.sequence import Terms, end_point_terms, masked_sum, run_matcher, step_weights
+from wheatstone.objectives.sequence import end_point_terms, run_matcher, step_weights
+from wheatstone.objectives.terms import Terms, masked_sum
 
 __all__ = ["ZeroStereoLoss", "photometric_mask"]
 

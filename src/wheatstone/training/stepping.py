@@ -11,6 +11,7 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, nn
 
+from wheatstone.objectives.terms import Terms
 from wheatstone.seeding import seed_for
 from wheatstone.training.order import item_generators
 from wheatstone.training.processes import summed
@@ -19,8 +20,6 @@ __all__ = ["Gradients", "Micro", "StepLoss", "autocast"]
 
 Micro = tuple[list[int], dict[str, Any]]
 """Positions in the stream of items, and their batch."""
-
-Terms = dict[str, tuple[Tensor, Tensor, float]]
 
 _FORMATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
