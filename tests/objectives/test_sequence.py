@@ -76,6 +76,17 @@ def test_a_split_changes_nothing():
         assert sum(float(p[name][1]) for p in parts) == pytest.approx(float(count), rel=1e-6), name
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"initial": 1.0, "edge_weight": 2.0}, {"saturate": True, "max_disparity": 9.0, "official": True}]
+)
+def test_counts_need_no_network(settings):
+    batch, loss = make_batch(), SequenceLoss(**settings)
+    terms = loss({"matcher": FixedMatcher([batch["disparity"]] * 2, batch["disparity"])}, batch, 0, [])
+    assert {name: float(count) for name, count in loss.counts(batch).items()} == {
+        name: float(count) for name, (_, count, _) in terms.items()
+    }
+
+
 def test_the_initial_term_is_a_smooth_l1_and_needs_a_start_value():
     batch = make_batch()
     start = batch["disparity"] + 3.0

@@ -125,6 +125,16 @@ def test_a_split_changes_nothing():
         assert sum(float(p[name][1]) for p in parts) == pytest.approx(float(count), rel=1e-6), name
 
 
+@pytest.mark.parametrize("form", ["raft", "igev"])
+@pytest.mark.parametrize("settings", [{}, {"photometric": False}, {"confident": False, "max_disparity": 5.0}])
+def test_counts_need_no_network(form, settings):
+    batch, loss = make_batch(), ZeroStereoLoss(form, **settings)
+    terms = loss({"matcher": FixedMatcher([batch["disparity"]] * 2, batch["disparity"])}, batch, 0, [])
+    assert {name: float(count) for name, count in loss.counts(batch).items()} == {
+        name: float(count) for name, (_, count, _) in terms.items()
+    }
+
+
 def test_the_switches_are_the_rows_of_the_ablation():
     batch = make_batch()
     network = {"matcher": FixedMatcher([8 * rand(3, 1, 16, 24, seed=s) for s in (7, 8)])}

@@ -84,15 +84,8 @@ class SequenceLoss:
             InputError: another number of predictions than of `weights`, or no start value to put a loss on.
         """
         predictions, start = run_matcher(modules[self.role], batch, self.iterations)
-        target, valid = batch["disparity"], batch["valid"]
-        with torch.autocast(target.device.type, enabled=False):
-            target = target.float()
-            if self.saturate:
-                target = target.clamp(max=self.max_disparity)
-            else:
-                valid = valid & (target < self.max_disparity)
-            share = self._pixel_weights(target, valid)
-            count = torch.tensor(float(share.numel()), device=share.device) if self.official else share.sum()
+        with torch.autocast(batch["disparity"].device.type, enabled=False):
+            target, valid, share, count = self._truth(batch)
             total = target.new_zeros(())
             for weight, prediction in zip(self._weights(len(predictions)), predictions, strict=True):
                 total = total + weight * self._error_sum(prediction.float(), target, share)
@@ -103,6 +96,23 @@ class SequenceLoss:
                 error = functional.smooth_l1_loss(start.float(), target, reduction="none")
                 terms["initial"] = (masked_sum(error, share), count, self.initial)
             return {**terms, **end_point_terms(predictions[-1], target, valid)}
+
+    def counts(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Counts of a batch, without the network."""
+        _, valid, _, count = self._truth(batch)
+        own = {"sequence": count, **({"initial": count} if self.initial > 0 else {})}
+        return {**own, **dict.fromkeys(("epe", "bad-3"), valid.sum())}
+
+    def _truth(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """True disparity, where it counts, how much each pixel counts, and what the sum of errors is divided by."""
+        target, valid = batch["disparity"].float(), batch["valid"]
+        if self.saturate:
+            target = target.clamp(max=self.max_disparity)
+        else:
+            valid = valid & (target < self.max_disparity)
+        share = self._pixel_weights(target, valid)
+        count = torch.tensor(float(share.numel()), device=share.device) if self.official else share.sum()
+        return target, valid, share, count
 
     def _weights(self, count: int) -> tuple[float, ...]:
         if self.weights is None:

@@ -99,17 +99,15 @@ class ZeroStereoLoss:
         predictions, start = run_matcher(modules[self.role], batch, self.iterations)
         target = batch["disparity"].float()
         with torch.autocast(target.device.type, enabled=False):
-            limit = self.max_disparity or _MAX_DISPARITY[self.form]
-            valid = batch["valid"] & (target < limit)
+            valid = self._valid(batch)
             confidence = batch["confidence"].float() if self.confident else torch.ones_like(target)
             trust, count = valid * confidence, valid.sum()
             weights = step_weights(len(predictions), self.gamma)
             errors = [masked_sum((p.float() - target).abs(), trust) for p in predictions]
             terms: Terms = {"disparity": (_weighted(errors, weights), count, 1.0)}
-            looks = self.confident and self.photometric and self.mu > 0
             doubt = photometric_mask(batch["visible"], batch["hole"], target)
             seen, share = doubt.sum(), doubt * (1 - confidence)
-            if looks:
+            if self._looks:
                 errors = [masked_sum(self._error(batch, p.float()), share) for p in predictions]
                 terms["photometric"] = (_weighted(errors, weights), seen, self.mu)
             if self.form == "igev":
@@ -120,9 +118,30 @@ class ZeroStereoLoss:
                 start = start.float()
                 smooth = functional.smooth_l1_loss(start, target, reduction="none")
                 terms["initial"] = (masked_sum(smooth, trust), count, 1.0)
-                if looks:
+                if self._looks:
                     terms["initial-photometric"] = (masked_sum(self._error(batch, start), share), seen, self.mu)
             return {**terms, **end_point_terms(predictions[-1], target, valid)}
+
+    def counts(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Counts of a batch, without the network."""
+        count = self._valid(batch).sum()
+        found = dict.fromkeys(("disparity", "epe", "bad-3", *(("initial",) if self.form == "igev" else ())), count)
+        if self._looks:
+            seen = photometric_mask(batch["visible"], batch["hole"], batch["disparity"].float()).sum()
+            found["photometric"] = seen
+            if self.form == "igev":
+                found["initial-photometric"] = seen
+        return found
+
+    @property
+    def _looks(self) -> bool:
+        """Whether there is a photometric term."""
+        return self.confident and self.photometric and self.mu > 0
+
+    def _valid(self, batch: Mapping[str, Any]) -> Tensor:
+        limit = self.max_disparity or _MAX_DISPARITY[self.form]
+        valid: Tensor = batch["valid"] & (batch["disparity"].float() < limit)
+        return valid
 
     def _error(self, batch: Mapping[str, Any], disparity: Tensor) -> Tensor:
         """PE of the left view and the right view, fetched where the prediction says."""
