@@ -13,12 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wheatstone.checkpoints import fit_state, load_json, load_state, resolve_weights
 from wheatstone.errors import CheckpointError
 
-__all__ = ["COMPONENTS", "Components", "load_components", "resolve_pipeline", "save_components"]
+__all__ = [
+    "COMPONENTS",
+    "Components",
+    "build_network",
+    "fill_network",
+    "load_components",
+    "load_unet",
+    "load_vae",
+    "resolve_pipeline",
+    "save_components",
+]
 
 COMPONENTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 # The files of a pipeline's Hub repository that are wanted, without the duplicates in other formats.
@@ -76,8 +86,8 @@ def load_components(
         raise CheckpointError(f"no such component: {', '.join(sorted(unknown))} (there are {', '.join(COMPONENTS)})")
     folders = {name: _folder_of(name, Path(folder), base, replace) for name in COMPONENTS}
     return Components(
-        unet=_load_diffusers("UNet2DConditionModel", folders["unet"]),
-        vae=_load_diffusers("AutoencoderKL", folders["vae"], _new_attention_name),
+        unet=load_unet(folders["unet"]),
+        vae=load_vae(folders["vae"]),
         text_encoder=_load_text_encoder(folders["text_encoder"]),
         tokenizer=_load_tokenizer(folders["tokenizer"]),
         scheduler=load_json(folders["scheduler"] / "scheduler_config.json"),
@@ -98,21 +108,44 @@ def _folder_of(name: str, folder: Path, base: str | Path | None, replace: Mappin
     raise CheckpointError(f"{folder}: has no {name!r} folder{lender}")
 
 
-def _load_diffusers(class_name: str, folder: Path, rename: Callable[[str], str] | None = None) -> Any:
+def load_unet(folder: str | Path) -> Any:
+    """Load diffusers' `UNet2DConditionModel` from a folder with `config.json` and weights: float32, frozen, evaluation mode.
+
+    Raises:
+        CheckpointError: missing or broken files, another class, weights that do not fit.
+    """
+    folder = Path(folder)
+    config = load_json(folder / "config.json")
+    return fill_network(build_network("UNet2DConditionModel", config, folder), load_state(folder), folder)
+
+
+def load_vae(folder: str | Path) -> Any:
+    """Load diffusers' `AutoencoderKL` as `load_unet` does; attention layers may have their old names or be convolutions."""
+    folder = Path(folder)
+    network = build_network("AutoencoderKL", load_json(folder / "config.json"), folder)
+    expected = network.state_dict()
+    renamed = {_new_attention_name(key): value for key, value in load_state(folder).items()}
+    return fill_network(network, {key: _as_linear(value, expected.get(key)) for key, value in renamed.items()}, folder)
+
+
+def build_network(class_name: str, config: Mapping[str, Any], source: str | Path) -> Any:
+    """Build a network of diffusers from its configuration, without weights and without memory for them (`meta` device).
+
+    Raises:
+        CheckpointError: a configuration of another class, or one that diffusers cannot build from.
+    """
     import diffusers
     from accelerate import init_empty_weights
 
-    config = load_json(folder / "config.json")
     if (found := config.get("_class_name", class_name)) != class_name:
-        raise CheckpointError(f"{folder}: holds a {found}, not a {class_name}")
+        raise CheckpointError(f"{source}: holds a {found}, not a {class_name}")
     try:
         with init_empty_weights():  # no time spent on random numbers that are overwritten at once
-            network = getattr(diffusers, class_name).from_config(config)
+            return getattr(diffusers, class_name).from_config(dict(config))
     except (TypeError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"{folder}/config.json: diffusers cannot build a {class_name} from it ({error})"
+            f"{source}/config.json: diffusers cannot build a {class_name} from it ({error})"
         ) from error
-    return _fill(network, load_state(folder), rename, folder)
 
 
 def _load_text_encoder(folder: Path) -> Any:
@@ -123,16 +156,26 @@ def _load_text_encoder(folder: Path) -> Any:
         network = CLIPTextModel(CLIPTextConfig.from_dict(load_json(folder / "config.json")))
     # transformers 5 dropped the prefix that published files carry
     wanted = _TEXT_PREFIX if next(iter(network.state_dict())).startswith(_TEXT_PREFIX) else ""
-    return _fill(network, load_state(folder), lambda key: wanted + key.removeprefix(_TEXT_PREFIX), folder)
+    return fill_network(network, load_state(folder), folder, lambda key: wanted + key.removeprefix(_TEXT_PREFIX))
 
 
-def _fill(network: nn.Module, state: dict[str, Tensor], rename: Callable[[str], str] | None, folder: Path) -> nn.Module:
-    expected = network.state_dict()
+def fill_network(
+    network: Any, state: Mapping[str, Tensor], source: str | Path, rename: Callable[[str], str] | None = None
+) -> Any:
+    """Give a network without memory its weights, every key accounted for; float32, frozen, evaluation mode.
+
+    Args:
+        network: from `build_network`, or made in the same way.
+        state: names to tensors, in any number format.
+        source: how to call the weights in an error.
+        rename: name in the file to the network's name.
+
+    Raises:
+        CheckpointError: keys that are missing, left over or of another shape.
+    """
     plain = {key: value.to(torch.float32) if value.is_floating_point() else value for key, value in state.items()}
-    if rename is _new_attention_name:
-        plain = {key: _as_linear(value, expected.get(rename(key))) for key, value in plain.items()}
     ignorable = ("*position_ids", "text_projection.weight")
-    fitted = fit_state(plain, expected, rename=rename, ignorable=ignorable, source=folder)
+    fitted = fit_state(plain, network.state_dict(), rename=rename, ignorable=ignorable, source=source)
     network.load_state_dict(fitted, assign=True)
     return network.requires_grad_(False).eval()
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from wheatstone.errors import InputError
 
-__all__ = ["decode_latents", "encode_mean", "latent_factor", "mask_to_latent"]
+__all__ = ["decode_latents", "encode_mean", "encode_sample", "latent_factor", "mask_to_latent"]
 
 
 def latent_factor(vae: Any) -> int:
@@ -19,14 +19,28 @@ def latent_factor(vae: Any) -> int:
 
 def encode_mean(vae: Any, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B c h w"]:
     """Encode a picture in -1..1 to the mean of its latent distribution times the VAE's scaling factor; nothing is drawn."""
-    mean = vae.encode(image.to(vae.dtype)).latent_dist.mean.float()
-    return (mean - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
+    return _scaled(vae, vae.encode(image.to(vae.dtype)).latent_dist.mean)
 
 
-def decode_latents(vae: Any, latents: Float[Tensor, "B c h w"]) -> Float[Tensor, "B 3 H W"]:
-    """Decode latents to a picture, clamped to -1..1."""
+def encode_sample(
+    vae: Any, image: Float[Tensor, "B 3 H W"], generator: torch.Generator | list[torch.Generator]
+) -> Float[Tensor, "B c h w"]:
+    """Encode a picture in -1..1 to a draw from its latent distribution, as trainings do; scaled as by `encode_mean`.
+
+    With one generator an item no item depends on its neighbours.
+    """
+    return _scaled(vae, vae.encode(image.to(vae.dtype)).latent_dist.sample(generator))
+
+
+def _scaled(vae: Any, plain: Tensor) -> Tensor:
+    return (plain.float() - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
+
+
+def decode_latents(vae: Any, latents: Float[Tensor, "B c h w"], *, clamp: bool = True) -> Float[Tensor, "B 3 H W"]:
+    """Decode latents to a picture in -1..1; without `clamp` it may lie a little beyond, and gradients always pass."""
     plain = latents / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
-    return vae.decode(plain.to(vae.dtype)).sample.float().clamp(-1, 1)
+    decoded = vae.decode(plain.to(vae.dtype)).sample.float()
+    return decoded.clamp(-1, 1) if clamp else decoded
 
 
 def mask_to_latent(

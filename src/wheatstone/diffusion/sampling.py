@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wheatstone.errors import InputError
 
-__all__ = ["Step", "denoise", "start_noise"]
+__all__ = ["Step", "denoise", "run_sampler", "start_noise"]
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,40 @@ def denoise(
         generators: for samplers that draw noise while they run.
         on_step: called after every evaluation.
     """
+    context = prompt.to(noise.device, unet.dtype).expand(len(noise), -1, -1)
+
+    def predict(latents: Tensor, time: Tensor) -> Tensor:
+        seen = latents if condition is None else torch.cat([latents, condition], dim=1)
+        return unet(seen.to(unet.dtype), time, encoder_hidden_states=context).sample
+
+    return run_sampler(predict, scheduler, noise, steps=steps, generators=generators, on_step=on_step)
+
+
+def run_sampler(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    scheduler: Any,
+    noise: Float[Tensor, "B c h w"],
+    *,
+    steps: int,
+    generators: Sequence[torch.Generator] | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> Float[Tensor, "B c h w"]:
+    """Sample latents with any prediction; everything between two steps is float32.
+
+    Args:
+        predict: `(latents [B,c,h,w], time)` to what the scheduler's `prediction_type` says, of the same shape.
+        scheduler: fresh from `build_scheduler`.
+        noise: start noise of unit variance.
+        steps: denoising steps; a sampler may need one evaluation more.
+        generators: for samplers that draw noise while they run.
+        on_step: called after every evaluation.
+    """
     scheduler.set_timesteps(steps, device=noise.device)
     latents = noise.float() * scheduler.init_noise_sigma
-    context = prompt.to(noise.device, unet.dtype).expand(len(noise), -1, -1)
     draws = "generator" in inspect.signature(scheduler.step).parameters and generators is not None
     extra = {"generator": list(generators)} if draws and generators is not None else {}
     for index, time in enumerate(scheduler.timesteps):
-        seen = scheduler.scale_model_input(latents, time)
-        if condition is not None:
-            seen = torch.cat([seen, condition], dim=1)
-        prediction = unet(seen.to(unet.dtype), time, encoder_hidden_states=context).sample.float()
+        prediction = predict(scheduler.scale_model_input(latents, time), time).float()
         latents = scheduler.step(prediction, time, latents, **extra).prev_sample
         if on_step is not None:
             on_step(Step(index, int(time), prediction, latents))

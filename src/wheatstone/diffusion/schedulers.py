@@ -5,7 +5,7 @@ from typing import Any
 
 from wheatstone.errors import CheckpointError, InputError
 
-__all__ = ["DEFAULT_STEPS", "SCHEDULERS", "build_scheduler"]
+__all__ = ["DEFAULT_STEPS", "SCHEDULERS", "ZERO_SNR_V", "build_scheduler"]
 
 # name -> what it is; the noise schedule itself (betas, prediction type, offsets) always stays the checkpoint's
 SCHEDULERS = {
@@ -13,6 +13,21 @@ SCHEDULERS = {
     "ddim": "deterministic DDIM (Song et al. 2021)",
     "dpm++": "DPM-Solver++ of second order (Lu et al. 2022)",
     "trailing": "DDIM with trailing time steps, for few-step models",
+}
+# Stable Diffusion's betas rescaled so that the last time is pure noise, and v as what is predicted (Lin et al. 2024,
+# "Common Diffusion Noise Schedules and Sample Steps are Flawed"); DDIM with trailing times, so that sampling starts there
+ZERO_SNR_V: Mapping[str, Any] = {
+    "_class_name": "DDIMScheduler",
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "prediction_type": "v_prediction",
+    "steps_offset": 1,
+    "clip_sample": False,
+    "set_alpha_to_one": True,
 }
 DEFAULT_STEPS = {"checkpoint": 50, "ddim": 50, "dpm++": 20, "trailing": 4}
 

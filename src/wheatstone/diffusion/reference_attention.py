@@ -1,0 +1,207 @@
+"""Two stock U-Nets that look at each other: the self-attentions of one see the tokens of the other.
+
+A U-Net is prepared once (`prepare_reference`): its attention layers learn their names, its first layer takes features that
+are added behind it. What a call needs then travels with the call, as keyword argument of the attention layers and as further
+input channels. Nothing is kept in the networks between two calls, so they may be shared by any number of threads, and the
+weights keep their published names.
+
+Shape letters: B batch, h w latent, N tokens of a layer, C channels.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wheatstone.errors import ShapeError
+
+__all__ = [
+    "Bank",
+    "KeysValues",
+    "collect_tokens",
+    "drop_output",
+    "predict_with_bank",
+    "prepare_reference",
+    "project_bank",
+    "reference_layers",
+]
+
+
+class KeysValues(NamedTuple):
+    """Tokens as a denoiser's self-attention sees them: keys and values `[B,heads,N,C/heads]`."""
+
+    keys: Tensor
+    values: Tensor
+
+
+Bank = Mapping[str, Tensor | KeysValues]
+"""Name of a self-attention to what it sees beside its own tokens: normalised tokens `[B,N,C]`, or `project_bank` of them."""
+
+
+def reference_layers(unet: nn.Module) -> dict[str, Any]:
+    """The self-attentions of a U-Net by name (`down_blocks.0.attentions.0.transformer_blocks.0.attn1`, ...)."""
+    return {name: module for name, module in unet.named_modules() if name.endswith(".attn1")}
+
+
+def prepare_reference(unet: Any) -> Any:
+    """Make a diffusers `UNet2DConditionModel` ready for `collect_tokens` and `predict_with_bank`, in place.
+
+    Source: reference-only attention as in Animate Anyone (Hu et al. 2023) and GenStereo (ICCV 2025).
+    """
+    for name, module in unet.named_modules():
+        if name.endswith((".attn1", ".attn2")):
+            module.set_processor(_Attention(name))
+    unet.conv_in = _AddingConvolution(unet.conv_in)
+    return unet
+
+
+def drop_output(unet: Any) -> Any:
+    """Take the last layers off a U-Net that is only looked into, in place."""
+    unet.conv_norm_out = None
+    unet.conv_out = nn.Identity()
+    return unet
+
+
+def collect_tokens(
+    unet: Any,
+    latents: Float[Tensor, "B c h w"],
+    timestep: Tensor | int,
+    context: Float[Tensor, "B n d"],
+    added: Float[Tensor, "B C h w"],
+) -> dict[str, Tensor]:
+    """Run a prepared U-Net as far as its last self-attention and return what enters each of them, `[B,N,C]` by name.
+
+    Args:
+        unet: prepared.
+        latents: its input.
+        timestep: its time.
+        context: what its cross-attentions see.
+        added: features to add behind its first layer.
+    """
+    collector = _Collector(len(reference_layers(unet)))
+    with contextlib.suppress(_Collected):
+        _run(unet, latents, timestep, context, added, collector)
+    return collector.tokens
+
+
+def predict_with_bank(
+    unet: Any,
+    noisy: Float[Tensor, "B c h w"],
+    timestep: Tensor | int,
+    context: Float[Tensor, "B n d"],
+    added: Float[Tensor, "B C h w"],
+    bank: Bank | None = None,
+) -> Float[Tensor, "B c h w"]:
+    """Run a prepared U-Net whose self-attentions see the tokens of `bank` beside their own; without one, plain.
+
+    Raises:
+        ShapeError: a bank of other layers, or of another batch size.
+    """
+    if bank is not None and (strange := set(reference_layers(unet)) ^ set(bank)):
+        raise ShapeError(f"the bank is not that of a U-Net like this: {sorted(strange)[0]} is only on one side")
+    return _run(unet, noisy, timestep, context, added, bank)
+
+
+def project_bank(unet: Any, bank: Mapping[str, Tensor]) -> dict[str, KeysValues]:
+    """Tokens to the keys and values that `unet` makes of them: the same at every time, so made once for all steps.
+
+    Takes twice the memory of the tokens, which may be dropped.
+    """
+    layers = reference_layers(unet)
+    return {name: _keys_values(layers[name], tokens) for name, tokens in bank.items()}
+
+
+def _run(unet: Any, latents: Tensor, timestep: Any, context: Tensor, added: Tensor, reference: Any) -> Tensor:
+    seen = torch.cat([latents.to(added.dtype), added], 1)
+    time = torch.as_tensor(timestep, device=latents.device)
+    return unet(
+        seen, time, encoder_hidden_states=context.to(added.dtype), cross_attention_kwargs={"reference": reference}
+    ).sample
+
+
+class _AddingConvolution(nn.Conv2d):
+    """A first layer that takes further channels behind its own and adds them to its output; its weights keep their names."""
+
+    def __init__(self, old: nn.Conv2d) -> None:
+        with torch.device("meta"):
+            super().__init__(old.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding)
+        self.weight, self.bias = old.weight, old.bias
+        self.train(old.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[:, : self.in_channels]) + x[:, self.in_channels :]
+
+
+class _Collected(Exception):  # noqa: N818 (the end of a run that has served its purpose, not an error)
+    """Every self-attention has been reached; what a U-Net would still compute is not wanted."""
+
+
+class _Collector:
+    """Keeps what enters each self-attention, and ends the run with the last."""
+
+    def __init__(self, wanted: int) -> None:
+        self.tokens: dict[str, Tensor] = {}
+        self._wanted = wanted
+
+    def put(self, name: str, tokens: Tensor) -> None:
+        if name in self.tokens:  # gradient checkpointing comes by again
+            return
+        self.tokens[name] = tokens
+        if len(self.tokens) == self._wanted:
+            raise _Collected
+
+
+class _Attention:
+    """Attention processor of diffusers that knows its layer's name."""
+
+    def __init__(self, name: str) -> None:
+        from diffusers.models.attention_processor import AttnProcessor2_0
+
+        self._name = name
+        self._is_self = name.endswith(".attn1")
+        self._plain = AttnProcessor2_0()
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        reference: Any = None,
+    ) -> Tensor:
+        if self._is_self and isinstance(reference, _Collector):
+            reference.put(self._name, hidden_states)
+        elif self._is_self and reference is not None:
+            return _attend(attn, hidden_states, reference[self._name])
+        if not self._is_self and encoder_hidden_states is not None and encoder_hidden_states.shape[1] == 1:
+            # Whoever looks at a single token takes all of it: queries and weights need not be computed. [B,1,C]
+            return attn.to_out[0](attn.to_v(encoder_hidden_states))
+        return self._plain(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+
+
+def _heads(attn: Any, values: Tensor) -> Tensor:
+    return values.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+
+
+def _keys_values(attn: Any, tokens: Tensor) -> KeysValues:
+    tokens = tokens.to(attn.to_k.weight.dtype)
+    return KeysValues(_heads(attn, attn.to_k(tokens)), _heads(attn, attn.to_v(tokens)))
+
+
+def _attend(attn: Any, hidden: Tensor, entry: Tensor | KeysValues) -> Tensor:
+    """Self-attention over the layer's own tokens and those of the reference, together in one softmax."""
+    own = _keys_values(attn, hidden)
+    other = entry if isinstance(entry, KeysValues) else _keys_values(attn, entry)
+    if len(other.keys) != len(own.keys):
+        raise ShapeError(f"the bank holds {len(other.keys)} items, the batch {len(own.keys)}")
+    seen = functional.scaled_dot_product_attention(
+        _heads(attn, attn.to_q(hidden)),
+        torch.cat([own.keys, other.keys], 2),
+        torch.cat([own.values, other.values], 2),
+    )
+    return attn.to_out[1](attn.to_out[0](seen.transpose(1, 2).flatten(2)))
