@@ -8,12 +8,19 @@ import torch
 from PIL import Image
 from tests.depth.models import tiny_depth_anything
 from tests.diffusion.tiny import write_pipeline
+from tests.matching.weights import fill
 
-from wheatstone import load_depth, load_synthesizer
+from wheatstone import load_depth, load_matcher, load_synthesizer
 from wheatstone.depth.depth_anything import DepthAnythingDepth
 from wheatstone.errors import CheckpointError, InputError, ShapeError
+from wheatstone.matching.embedded import EmbeddedMatcher
+from wheatstone.matching.igev_stereo import IgevStereo
+from wheatstone.matching.psmnet import POOLING, PsmNet
+from wheatstone.matching.raft_stereo import RaftStereo
+from wheatstone.matching.registry import PRESETS
 
 PHOTO = np.random.default_rng(1).integers(0, 255, (42, 56, 3), dtype=np.uint8)
+RIGHT_VIEW = np.roll(PHOTO, -4, axis=1)
 DISPARITY = 6 * torch.rand(1, 1, 42, 56, generator=torch.Generator().manual_seed(0))
 
 
@@ -44,18 +51,48 @@ SYNTHESIS = {
     "inpainting": lambda root: load_synthesizer(str(root / "pipeline"), steps=2, paint_side=64, colour_match=False),
     "inpainting, official": lambda root: load_synthesizer(str(root / "pipeline"), steps=1, official=True),
 }
-PARTS = [(load_depth, make) for make in DEPTH.values()] + [(load_synthesizer, make) for make in SYNTHESIS.values()]
-NAMES = [*DEPTH, *SYNTHESIS]
+MATCHING = {
+    "raft-stereo": lambda root: filled(RaftStereo((8, 8, 8), n_downsample=3, iterations=2)),
+    "raft-stereo-realtime": lambda root: filled(
+        RaftStereo((8, 8, 8), n_gru_layers=2, shared_backbone=True, slow_fast_gru=True, n_downsample=3, iterations=2)
+    ),
+    "raft-stereo-instance": lambda root: filled(
+        RaftStereo((8, 8, 8), "on-demand", context_norm="instance", n_downsample=3, iterations=2)
+    ),
+    "igev-stereo": lambda root: filled(IgevStereo((8, 8, 8), max_disparity=32, iterations=2)),
+    "psmnet": lambda root: filled(PsmNet(16, "tiny")),
+    "sgbm": lambda root: load_matcher("sgbm", max_disparity=16, speckle_size=0),
+    "embedded": lambda root: filled(EmbeddedMatcher(widths=(8, 8, 16, 16), volume=8, hidden=(8, 8))),
+}
+PARTS = [
+    (loader, make)
+    for loader, makers in ((load_depth, DEPTH), (load_synthesizer, SYNTHESIS), (load_matcher, MATCHING))
+    for make in makers.values()
+]
+NAMES = [*DEPTH, *SYNTHESIS, *MATCHING]
+
+
+def filled(matcher):
+    fill(matcher.network)
+    return matcher
 
 
 def answer(loader, part, image):
     if loader is load_depth:
         return part(image).inverse_depth
+    if loader is load_matcher:
+        return part(image, RIGHT_VIEW).disparity
     return part(image, DISPARITY, generators=[torch.Generator().manual_seed(3)]).image
 
 
+def test_no_matcher_is_forgotten():
+    assert set(MATCHING) == set(PRESETS)
+
+
 @pytest.mark.parametrize(("loader", "make"), PARTS, ids=NAMES)
-def test_part_keeps_its_contract(loader, make, places, tmp_path):
+def test_part_keeps_its_contract(loader, make, places, tmp_path, monkeypatch):
+    # windows of pooling that let the images of a test be tiny
+    monkeypatch.setitem(POOLING, "tiny", ((4, 4), (4, 4), (2, 2), (1, 2)))
     part = make(places)
     expected = answer(loader, part, PHOTO)
     assert expected.dtype == torch.float32
@@ -105,5 +142,7 @@ def test_folders_of_the_other_kind_and_unknown_settings_are_refused(tmp_path):
         load_depth(str(tmp_path / "rows"))
     with pytest.raises(CheckpointError, match="no synthesizer"):
         load_synthesizer(str(tmp_path / "prior"))
+    with pytest.raises(CheckpointError, match="no matcher"):
+        load_matcher(str(tmp_path / "prior"))
     with pytest.raises(InputError, match="no setting 'steps'"):
         load_synthesizer(str(tmp_path / "rows"), steps=3)

@@ -20,7 +20,10 @@ _PUBLIC = {
     "train": "wheatstone.training",
     "write_disparity": "wheatstone.files",
 }
-_ROOMS = ("depth", "disparity", "evaluation", "geometry", "matching", "samples", "scenes", "viewing")
+_ROOMS = (
+    *("checkpoints", "datasets", "depth", "diffusion", "disparity", "errors", "evaluation", "files", "generation"),
+    *("geometry", "matching", "objectives", "samples", "scenes", "synthesis", "training", "viewing"),
+)
 
 __all__ = ["__version__", *sorted(_PUBLIC)]
 
