@@ -6,6 +6,7 @@ import torch
 
 from wheatstone.errors import InputError
 from wheatstone.matching import NetworkMatcher
+from wheatstone.matching.embedded import EmbeddedMatcher, sgbm_start
 from wheatstone.matching.export import export_onnx, export_program
 from wheatstone.matching.igev_stereo import IgevStereo
 from wheatstone.matching.psmnet import POOLING, PsmNet
@@ -14,6 +15,7 @@ from wheatstone.matching.sgbm import Sgbm
 
 from .weights import fill
 
+TINY = {"widths": (8, 8, 16, 16), "volume": 8, "hidden": (8, 8)}
 SMALL = {"hidden_dims": (8, 12, 16), "n_downsample": 3, "corr_levels": 2, "corr_radius": 2}
 
 # what it is -> (makes the matcher, size of the images)
@@ -25,8 +27,15 @@ MATCHERS = {
     ),
     "igev-stereo": (lambda: IgevStereo(hidden_dims=(8, 8, 8), corr_radius=2, max_disparity=32), (32, 40)),
     "psmnet": (lambda: PsmNet(16, "tiny"), (16, 30)),
+    "embedded": (lambda: EmbeddedMatcher(**TINY), (40, 90)),
+    "embedded, alone": (lambda: EmbeddedMatcher(**TINY, start="none"), (40, 90)),
 }
-SLOW = {"raft-stereo", "igev-stereo", "psmnet"}  # large graphs: the conversion takes ten seconds and more
+SLOW = {
+    "raft-stereo",
+    "igev-stereo",
+    "psmnet",
+    "embedded, alone",
+}  # large graphs: the conversion takes ten seconds and more
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MATCHERS])
@@ -46,13 +55,16 @@ def test_program_and_onnx_runtime_give_the_same_answer(case, tmp_path):
     size = (left.shape[-2], left.shape[-1])
     steps = 2 if matcher.iterations else None
     expected = matcher(left, right, steps).disparity
+    start = sgbm_start(left, right) if matcher.config.get("start") == "sgbm" else {}
     with torch.no_grad():
-        assert torch.allclose(export_program(matcher, size, steps).module()(left, right), expected, atol=1e-3)
+        program = export_program(matcher, size, steps).module()
+        assert torch.allclose(program(left, right, *start.values()), expected, atol=1e-3)
 
     file = export_onnx(matcher, tmp_path / "matcher.onnx", size, steps)
     assert [entry.name for entry in tmp_path.iterdir()] == ["matcher.onnx"]
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    (found,) = session.run(["disparity"], {"left": left.numpy(), "right": right.numpy()})
+    given = {"left": left, "right": right, **start}
+    (found,) = session.run(["disparity"], {name: value.numpy() for name, value in given.items()})
     assert np.abs(found - expected.numpy()).max() < 1e-3
 
 

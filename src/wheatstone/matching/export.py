@@ -2,7 +2,9 @@
 
 A program takes two images `[1,3,H,W]` in 0..1, float32, of one fixed size, and returns disparity `[1,1,H,W]` in pixels after a
 fixed number of iterations. Padding to the multiple the network wants (edge pixels repeated, shared between both sides) and its
-removal are part of the program: it answers as the matcher itself does.
+removal are part of the program: it answers as the matcher itself does. A matcher whose start value comes from outside its
+network (`embedded` starts from semi-global matching) gives a program with further inputs for it, `initial` and `known`
+`[1,1,H,W]`: what `sgbm_start` returns for the pair.
 """
 
 from pathlib import Path
@@ -19,15 +21,17 @@ __all__ = ["export_onnx", "export_program"]
 
 
 class _Program(nn.Module):
-    """Pad, match, crop: two images in, one disparity map out."""
+    """Pad, match, crop: two images and what the network is told to start from in, one disparity map out."""
 
-    def __init__(self, matcher: NetworkMatcher, iterations: int) -> None:
+    def __init__(self, matcher: NetworkMatcher, iterations: int, start_names: list[str]) -> None:
         super().__init__()
-        self.network, self.multiple, self.iterations = matcher.network, matcher.multiple, iterations
+        self.network, self.multiple = matcher.network, matcher.multiple
+        self.iterations, self.start_names = iterations, start_names
 
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+    def forward(self, left: Tensor, right: Tensor, *start: Tensor) -> Tensor:
         padded, padding = pad_to_multiple(left, self.multiple)
-        output = self.network(padded, padding.pad(right), self.iterations, every=False)
+        told = {name: padding.pad(value) for name, value in zip(self.start_names, start, strict=True)}
+        output = self.network(padded, padding.pad(right), self.iterations, every=False, **told)
         return padding.crop(output.predictions[-1]).float()
 
 
@@ -42,7 +46,8 @@ def export_program(
         iterations: refinement steps, unrolled; the matcher's own number by default.
 
     Returns:
-        The program; `.module()(left, right)` runs it, `torch.export.save` stores it.
+        The program; `.module()(left, right)` runs it (`embedded`: `(left, right, initial, known)`), `torch.export.save`
+        stores it.
 
     Raises:
         InputError: a matcher without a network, in another number format or on another device; a senseless size or number.
@@ -55,12 +60,22 @@ def export_program(
     if min(*size, steps) < 1:
         raise InputError(f"size and iterations must be positive, got {size[0]}x{size[1]} and {steps}")
     images = (torch.zeros(1, 3, *size), torch.zeros(1, 3, *size))
+    names = _start_names(matcher)
+    start = tuple(torch.zeros(1, 1, *size) for _ in names)
     with torch.no_grad():
-        return torch.export.export(_Program(matcher, steps).eval(), images)
+        return torch.export.export(_Program(matcher, steps, names).eval(), images + start)
+
+
+def _start_names(matcher: NetworkMatcher) -> list[str]:
+    """Inputs of the network that the matcher makes outside it; seen on a blank pair of any size."""
+    blank = torch.zeros(1, 3, 32, 64)
+    return list(matcher._start_values(blank, blank, None))
 
 
 def export_onnx(matcher: StereoMatcher, path: str | Path, size: tuple[int, int], iterations: int | None = None) -> Path:
     """Write a matching network as one ONNX file with inputs `left`, `right` and output `disparity`.
+
+    `embedded` has inputs `initial` and `known` besides.
 
     Args:
         matcher: as for `export_program`.
@@ -80,7 +95,7 @@ def export_onnx(matcher: StereoMatcher, path: str | Path, size: tuple[int, int],
             program,
             (),
             str(unfinished),
-            input_names=["left", "right"],
+            input_names=["left", "right", *_start_names(matcher)],
             output_names=["disparity"],
             external_data=False,
             dynamo=True,
