@@ -82,6 +82,18 @@ def test_run_again_it_does_what_is_missing(matched, folders):
     assert after[out / "a.png.pfm"] == before[out / "a.png.pfm"]
 
 
+def test_a_call_that_gave_nothing_leaves_the_folder_free_for_another(folders, tmp_path):
+    pairs, matcher = find_image_pairs(folders / "l" / "a.png", folders / "r" / "a.png"), load_matcher("sgbm")
+    crop = replace(CAMERA, width=WIDTH + 9)
+    summary = match_pairs(pairs, tmp_path, matcher, MatchSettings(products=("pfm",), calibration=crop))
+    assert list(summary.failed) == ["a.png"]
+    assert match_pairs(pairs, tmp_path, matcher, MatchSettings(products=("npy",))).written == 1
+    with pytest.raises(OutputError) as refused:
+        match_pairs(pairs, tmp_path, matcher, MatchSettings(products=("npy",), calibration=CAMERA))
+    assert "calibration.baseline_m was absent, is now 0.1" in str(refused.value)
+    assert "calibration was" not in str(refused.value)
+
+
 def test_another_configuration_or_other_pictures_are_refused(matched, folders, tmp_path):
     out, _ = matched
     pairs = find_image_pairs(folders / "l", folders / "r")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wheatstone.datasets import layout
-from wheatstone.datasets.lock import FolderLock
+from wheatstone.datasets.lock import LOCK_NAME, FolderLock
 from wheatstone.datasets.writer import header_differences
 from wheatstone.depth.inference import is_out_of_memory
 from wheatstone.errors import CheckpointError, InputError, MissingExtraError, OutputError, WheatstoneError
@@ -242,6 +242,7 @@ def _write_header(out: Path, matcher: StereoMatcher, settings: MatchSettings, ca
 
     parts = {"matcher": {**matcher.fingerprint(), "dtype": str(matcher.dtype).removeprefix("torch.")}}
     config = json.loads(json.dumps(asdict(settings)))
+    config["calibration"] = config["calibration"] or {}  # differences are told number by number
     header = {
         "format": _FORMAT,
         "config": config,
@@ -259,10 +260,16 @@ def _write_header(out: Path, matcher: StereoMatcher, settings: MatchSettings, ca
             changes = header_differences(old, header)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise OutputError(f"{path}: no header of matches ({error}): choose another folder") from error
-        if not same:
+        if not same and _holds_results(out):
             raise OutputError(
                 f"{out} was made by another configuration ({'; '.join(changes)}): choose another folder or the old values"
             )
-        return str(header["config_sha256"])
+        if same:
+            return str(header["config_sha256"])
     write_bytes(path, (json.dumps(header, indent=2, ensure_ascii=False) + "\n").encode())
     return str(header["config_sha256"])
+
+
+def _holds_results(out: Path) -> bool:
+    """Whether anything but our header is there: a call that failed before the first pair binds nobody to its configuration."""
+    return any(path.is_file() and path.name not in (HEADER, LOCK_NAME) for path in out.rglob("*"))
