@@ -25,7 +25,7 @@ __all__ = ["FAMILIES", "MATCHER_PROTOCOLS", "data_family", "matcher_protocol"]
 FAMILIES = {
     "kitti-2012": ("kitti2012", "kitti-2012"),
     "kitti-2015": ("kitti2015", "kitti-2015", "kitti"),
-    "middlebury": ("middlebury", "middeval"),
+    "middlebury": ("middlebury", "middeval", "motorcycle"),
     "eth3d": ("eth3d",),
     "sceneflow": ("flyingthings", "monkaa", "sceneflow", "scene-flow"),
 }
