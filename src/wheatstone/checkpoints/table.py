@@ -13,6 +13,7 @@ _CC_BY_NC = "CC-BY-NC-4.0"
 _UNCHECKED = "not established here: read the model card at the address"
 _ZEROSTEREO = "MIT (tag of the repository)"
 _AUTHORS_WEIGHTS = "code MIT; of the weights: read at the place you got the file from"
+_GENSTEREO = "MIT (tag of the repository; its base, Stable Diffusion {}, has a licence of its own)"
 _AUTHORS_FILE = re.compile(r"depth_anything_v2_vit([sbl])\.pth")
 _SIZES = {"s": "small", "b": "base", "l": "large"}
 
@@ -23,7 +24,7 @@ class ModelEntry:
 
     Attributes:
         name: what users type.
-        kind: the place of the pipeline it fills.
+        kind: the place of the pipeline it fills; `auxiliary` weights are parts of others.
         addresses: Hub ids (`owner/model[/folder]`), tried in order; empty for weights that ship with the package or that
             must be given as a file.
         licence: SPDX identifier, or what is known in words.
@@ -35,7 +36,7 @@ class ModelEntry:
     """
 
     name: str
-    kind: Literal["depth", "synthesizer", "matcher"]
+    kind: Literal["depth", "synthesizer", "matcher", "auxiliary"]
     addresses: tuple[str, ...]
     licence: str
     commercial: bool | None
@@ -120,6 +121,43 @@ _ENTRIES = (
         "CreativeML Open RAIL++-M as far as known: check at the address",
         None,
         note="base model of stereogen; the original address is gone, this is a copy named by ZeroStereo's author",
+    ),
+    ModelEntry(
+        "genstereo",
+        "synthesizer",
+        ("FQiao/GenStereo-sd2.1",),
+        _GENSTEREO.format("2.1"),
+        None,
+        parameters=1_732_325_828,
+        figures="published, its own protocol at 512x512: Middlebury 2014 25.142 dB / 0.911, KITTI 2015 23.488 dB / 0.849; "
+        "leak-free by others: Middlebury 18.54 dB / 0.599",
+        note="for pictures of 768x768 pixels; with the VAE sd-vae-ft-mse and the image encoder sd-image-variations",
+    ),
+    ModelEntry(
+        "genstereo-v1.5",
+        "synthesizer",
+        ("FQiao/GenStereo",),
+        _GENSTEREO.format("1.5"),
+        None,
+        parameters=1_719_546_308,
+        figures="published, its own protocol at 512x512: Middlebury 2014 23.835 dB",
+        note="for pictures of 512x512 pixels; with the VAE sd-vae-ft-mse and the image encoder sd-image-variations",
+    ),
+    ModelEntry(
+        "sd-vae-ft-mse",
+        "auxiliary",
+        ("stabilityai/sd-vae-ft-mse",),
+        _UNCHECKED,
+        None,
+        note="VAE of both GenStereo models",
+    ),
+    ModelEntry(
+        "sd-image-variations",
+        "auxiliary",
+        ("lambdalabs/sd-image-variations-diffusers/image_encoder",),
+        _UNCHECKED,
+        None,
+        note="CLIP image encoder of both GenStereo models",
     ),
     ModelEntry(
         "raft-stereo",

@@ -127,8 +127,9 @@ class _AddingConvolution(nn.Conv2d):
     """A first layer that takes further channels behind its own and adds them to its output; its weights keep their names."""
 
     def __init__(self, old: nn.Conv2d) -> None:
+        shape: dict[str, Any] = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
         with torch.device("meta"):
-            super().__init__(old.in_channels, old.out_channels, old.kernel_size, old.stride, old.padding)
+            super().__init__(old.in_channels, old.out_channels, **shape)
         self.weight, self.bias = old.weight, old.bias
         self.train(old.training)
 

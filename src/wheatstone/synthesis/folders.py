@@ -12,6 +12,7 @@ from wheatstone.synthesis.registry import PRESETS
 
 __all__ = ["load"]
 
+_GENSTEREO_FILE = "denoising_unet.pth"
 # pipeline classes in `model_index.json` whose components the inpainting synthesizer takes
 _INPAINTING = ("StereoGen", "StableDiffusionInpaintPipeline")
 
@@ -50,6 +51,8 @@ def _part_of(folder: Path) -> str:
             return str(part)
         if part is not None:
             raise CheckpointError(f"{folder}: holds weights of {part!r}, which is no synthesizer")
+    if (folder / _GENSTEREO_FILE).is_file():
+        return "genstereo"
     for index in (folder / "model_index.json", folder / "StereoGen" / "model_index.json"):
         if index.is_file():
             found = load_json(index).get("_class_name")

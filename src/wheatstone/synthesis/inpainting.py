@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wheatstone.checkpoints import load_json
-from wheatstone.depth.inference import is_out_of_memory
 from wheatstone.diffusion import (
     DEFAULT_STEPS,
     SCHEDULERS,
@@ -44,6 +43,7 @@ from wheatstone.diffusion import (
 from wheatstone.errors import CheckpointError, InputError, ShapeError
 from wheatstone.geometry import ForwardWarper, pad_to_multiple
 from wheatstone.samples import View, image_batch
+from wheatstone.synthesis.batches import in_batches
 from wheatstone.synthesis.colour import match_fill, reduce_known
 from wheatstone.synthesis.composition import HoleFiller, WarpedView, warp_left
 from wheatstone.synthesis.official_inpainting import half_size_view, reduction_of
@@ -220,27 +220,16 @@ class StereoInpainting(HoleFiller):
         on_step: Callable[[Step], None] | None,
     ) -> Tensor:
         """Paint as many views at a time as memory allows; on a CPU one, so that none depends on its neighbours."""
-        batch = 1 if self.device.type == "cpu" else self.config["max_batch"]
-        done: list[Tensor] = []
-        start = 0
-        while start < len(image):
-            part = slice(start, start + batch)
+
+        def paint(part: slice) -> Tensor:
             own = None if generators is None else generators[part]
-            try:
-                done.append(self._paint(image[part], hole[part], noise[part], own, on_step))
-                start += batch
-                continue
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-            if batch == 1:
-                raise InputError(
-                    f"a view of {image.shape[-1]}x{image.shape[-2]} pixels does not fit into memory: "
-                    "use a smaller `paint_side` (--paint-side), or dtype float16"
-                )
-            torch.cuda.empty_cache()
-            batch //= 2
-        return torch.cat(done)
+            return self._paint(image[part], hole[part], noise[part], own, on_step)
+
+        too_large = (
+            f"a view of {image.shape[-1]}x{image.shape[-2]} pixels does not fit into memory: "
+            "use a smaller `paint_side` (--paint-side), or dtype float16"
+        )
+        return in_batches(len(image), 1 if self.device.type == "cpu" else self.config["max_batch"], paint, too_large)
 
     def _working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         paint_side = self.config["paint_side"]

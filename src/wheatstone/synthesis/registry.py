@@ -22,6 +22,8 @@ PRESETS = {
     "embedded": "wheatstone.synthesis.embedded",
     "inpainting": "wheatstone.synthesis.inpainting",
     "stereogen": "wheatstone.synthesis.inpainting",
+    "genstereo": "wheatstone.synthesis.genstereo",
+    "genstereo-v1.5": "wheatstone.synthesis.genstereo",
     "sd2-inpainting": "wheatstone.synthesis.inpainting",
     "warp": "wheatstone.synthesis.rows",
 }
@@ -39,8 +41,8 @@ def load_synthesizer(
     """Load a view synthesizer by name.
 
     Args:
-        name: a preset (`rows`, `classical`, `background`, `embedded`, `inpainting`), else an existing folder or a Hub id
-            that holds a diffusion inpainting pipeline in diffusers layout.
+        name: a preset (`rows`, `classical`, `background`, `embedded`, `inpainting`, `genstereo`), else an existing
+            folder that holds one, or a Hub id of a diffusion inpainting pipeline in diffusers layout.
         weights: where the preset's weights lie; by default those that ship.
         device: where to run; stays on the CPU by default.
         dtype: number format of the networks; float32 by default.

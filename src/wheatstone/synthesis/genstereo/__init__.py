@@ -4,7 +4,7 @@ from wheatstone.synthesis.genstereo.conditions import Conditions, coordinate_emb
 from wheatstone.synthesis.genstereo.fusion import AdaptiveFusion
 from wheatstone.synthesis.genstereo.networks import GenStereoNetworks, small_networks
 from wheatstone.synthesis.genstereo.pose_guider import PoseGuider
-from wheatstone.synthesis.genstereo.synthesizer import GenStereo
+from wheatstone.synthesis.genstereo.synthesizer import GenStereo, load
 from wheatstone.synthesis.genstereo.weights import load_networks, save_networks, start_networks
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "GenStereoNetworks",
     "PoseGuider",
     "coordinate_embedding",
+    "load",
     "load_networks",
     "make_conditions",
     "save_networks",

@@ -1,6 +1,6 @@
 """How much of a known pixel to take from the moved left view, and how much from what was generated."""
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -55,8 +55,10 @@ class AdaptiveFusion(nn.Module):
         """
         mask = (known if self.polarity == "known" else ~known).float()
         seen = torch.cat([generated01.float(), warped01.float(), mask], 1)
-        layer = self.fusion_layer[0]
+        layer = cast(nn.Conv2d, self.fusion_layer[0])
         with torch.autocast(seen.device.type, enabled=False):
-            weights = functional.conv2d(seen, layer.weight.float(), layer.bias.float(), padding=1).sigmoid()
+            weights = functional.conv2d(
+                seen, layer.weight.float(), cast(Tensor, layer.bias).float(), padding=1
+            ).sigmoid()
         share = mask * weights
         return share * warped01 + (1 - share) * generated01, weights

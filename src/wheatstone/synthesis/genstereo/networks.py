@@ -79,7 +79,7 @@ class GenStereoNetworks(nn.Module):
         image = image01 * 2 - 1
         return encode_mean(self.vae, image) if generator is None else encode_sample(self.vae, image, generator)
 
-    def decode(self, latents: Float[Tensor, "B 4 h w"]) -> Float[Tensor, "B 3 H W"]:
+    def decode(self, latents: Float[Tensor, "B l h w"]) -> Float[Tensor, "B 3 H W"]:
         """Latents to a picture in about 0..1, not clamped."""
         return decode_latents(self.vae, latents, clamp=False) / 2 + 0.5
 
@@ -92,7 +92,7 @@ class GenStereoNetworks(nn.Module):
         return self.pose_guider(condition.to(self.pose_guider.conv_in.weight.dtype))
 
     def reference(
-        self, latents: Float[Tensor, "B 4 h w"], tokens: Float[Tensor, "B 1 C"], pose_source: Float[Tensor, "B c h w"]
+        self, latents: Float[Tensor, "B l h w"], tokens: Float[Tensor, "B 1 C"], pose_source: Float[Tensor, "B c h w"]
     ) -> dict[str, Tensor]:
         """Look at the left view once, at time 0, and keep what enters every self-attention.
 
@@ -108,12 +108,12 @@ class GenStereoNetworks(nn.Module):
 
     def predict(
         self,
-        noisy: Float[Tensor, "B 4 h w"],
+        noisy: Float[Tensor, "B l h w"],
         timestep: Tensor | int,
         tokens: Float[Tensor, "B 1 C"],
         pose_target: Float[Tensor, "B c h w"],
         bank: Bank | None = None,
-    ) -> Float[Tensor, "B 4 h w"]:
+    ) -> Float[Tensor, "B l h w"]:
         """Predict v = sqrt(abar) noise - sqrt(1 - abar) latents of the right view.
 
         Args:

@@ -32,7 +32,7 @@ class Prediction:
     bank: Bank
     guidance: float
 
-    def __call__(self, latents: Float[Tensor, "B 4 h w"], time: Tensor) -> Float[Tensor, "B 4 h w"]:
+    def __call__(self, latents: Float[Tensor, "B l h w"], time: Tensor) -> Float[Tensor, "B l h w"]:
         """Predict v; the unconditional pass has a token of zeros and no bank, so it is a plain U-Net's."""
         guided = self.networks.predict(latents, time, self.tokens, self.pose, self.bank)
         if self.guidance == 1:

@@ -1,0 +1,74 @@
+"""Photos of any size and aspect to the size the U-Nets work at."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+from wheatstone.geometry import resize_disparity
+
+__all__ = ["WorkingView", "open_mask", "resize_picture", "to_working", "working_size"]
+
+
+@dataclass(frozen=True)
+class WorkingView:
+    """A left view at working size: 0..1, disparity in pixels of that width, and where it is known."""
+
+    left: Float[Tensor, "B 3 h w"]
+    disparity: Float[Tensor, "B 1 h w"]
+    valid: Bool[Tensor, "B 1 h w"]
+
+
+def working_size(size: tuple[int, int], side: int, multiple: int) -> tuple[int, int]:
+    """Height and width with the aspect of `size`, as many pixels as a square of `side`, each a multiple of `multiple`.
+
+    The U-Nets have seen squares of one size, so what a level sees is kept: the number of its tokens, not the longer or the
+    shorter side. Rounding to whole cells stretches by a few percent at most, and disparities are scaled by the width.
+    """
+    scale = side / math.sqrt(size[0] * size[1])
+    height, width = (max(1, round(length * scale / multiple)) * multiple for length in size)
+    return height, width
+
+
+def to_working(
+    left01: Float[Tensor, "B 3 H W"],
+    disparity_px: Float[Tensor, "B 1 H W"],
+    valid: Bool[Tensor, "B 1 H W"] | None,
+    size: tuple[int, int],
+    *,
+    official: bool = False,
+) -> WorkingView:
+    """Resize a left view and its disparity.
+
+    Args:
+        left01: 0..1.
+        disparity_px: pixels of this width; never mixed across edges, taken from the nearest pixel.
+        valid: where it is known (default everywhere).
+        size: height and width.
+        official: pick pixels of the picture too, by their upper left corner, as published; else the picture is filtered.
+    """
+    if official:
+        left = functional.interpolate(left01, size, mode="nearest")
+        disparity = functional.interpolate(disparity_px, size, mode="nearest") * (size[1] / left01.shape[-1])
+        return WorkingView(left, disparity, torch.ones_like(disparity, dtype=torch.bool))
+    disparity, known = resize_disparity(disparity_px, size, valid)
+    return WorkingView(resize_picture(left01, size), disparity, known)
+
+
+def resize_picture(image01: Float[Tensor, "B 3 H W"], size: tuple[int, int]) -> Float[Tensor, "B 3 h w"]:
+    """Bicubic, filtered where it shrinks, clamped to 0..1; the same tensor where the size is right already."""
+    if tuple(image01.shape[-2:]) == size:
+        return image01
+    return functional.interpolate(image01, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def open_mask(known: Bool[Tensor, "B 1 H W"], side: int) -> Bool[Tensor, "B 1 H W"]:
+    """Take out of a mask what is narrower than `side` pixels (opening by a square; the border of the image does not count)."""
+    if side < 2:
+        return known
+    margin = side // 2
+    gone = functional.max_pool2d((~known).float(), side, stride=1, padding=margin)
+    return functional.max_pool2d(1 - gone, side, stride=1, padding=margin) > 0.5
