@@ -172,6 +172,20 @@ def test_gradients_reach_every_weight_and_batch_norm_stays(matcher):
     assert not network.corr_stem.bn.training
 
 
+def test_mixed_precision_trains_with_disparities_in_full_precision():
+    network = IgevStereo(**TINY).network.train()
+    fill(network)
+    exact = network(*pair(64, 64), 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = network(*pair(64, 64), 1)
+    for ours, theirs in ((mixed.initial, exact.initial), (mixed.predictions[0], exact.predictions[0])):
+        assert ours.dtype == torch.float32
+        assert (ours != ours.bfloat16()).any()
+        assert (ours - theirs).abs().mean() < 0.05 * theirs.abs().mean()
+    (mixed.initial.mean() + mixed.predictions[0].mean()).backward()
+    assert network.classifier.weight.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_survives_large_activations(dtype):
     matcher = IgevStereo(**TINY)

@@ -88,6 +88,15 @@ def test_regression_finds_the_peak():
     torch.testing.assert_close(disparity, torch.full((1, 1, 12, 16), 12.0), atol=0.02, rtol=0)
 
 
+def test_regression_is_exact_in_mixed_precision():
+    """Half precision has steps of a whole pixel from 128 px on."""
+    scores = torch.rand(1, 1, 24, 3, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = regress(scores, 192, 12, 16)
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, regress(scores, 192, 12, 16))
+
+
 def test_gradients_reach_every_weight_and_batch_norm_trains(matcher):
     network = matcher.network.train()
     left, right = (view.repeat(2, 1, 1, 1) for view in pair(16, 32))

@@ -45,9 +45,10 @@ def group_correlation(
 
 def soft_argmin(scores: Float[Tensor, "B D h w"]) -> Float[Tensor, "B 1 h w"]:
     """Mean disparity under the softmax of scores, in float32 (GC-Net, ICCV 2017, eq. 1)."""
-    share = scores.float().softmax(dim=1)
-    steps = torch.arange(scores.shape[1], device=scores.device, dtype=share.dtype)
-    return torch.einsum("bdhw,d->bhw", share, steps)[:, None]
+    with torch.autocast(scores.device.type, enabled=False):  # it would sum in half precision: steps of a quarter pixel
+        share = scores.float().softmax(dim=1)
+        steps = torch.arange(scores.shape[1], device=scores.device, dtype=share.dtype)
+        return torch.einsum("bdhw,d->bhw", share, steps)[:, None]
 
 
 class Hourglass(nn.Module):

@@ -184,5 +184,7 @@ def regress(
 
 
 def _mean(scores: Tensor) -> Tensor:
-    steps = torch.arange(scores.shape[2], device=scores.device, dtype=scores.dtype)
-    return torch.einsum("bcdhw,d->bchw", scores.softmax(dim=2), steps)
+    with torch.autocast(scores.device.type, enabled=False):  # half precision does not even hold all whole disparities
+        share = scores.float().softmax(dim=2)
+        steps = torch.arange(scores.shape[2], device=scores.device, dtype=share.dtype)
+        return torch.einsum("bcdhw,d->bchw", share, steps)
