@@ -52,6 +52,13 @@ def export_program(
     Raises:
         InputError: a matcher without a network, in another number format or on another device; a senseless size or number.
     """
+    return _export(matcher, size, iterations)[0]
+
+
+def _export(
+    matcher: StereoMatcher, size: tuple[int, int], iterations: int | None
+) -> tuple[torch.export.ExportedProgram, list[str]]:
+    """The program, and the names of its inputs beside the images."""
     if not isinstance(matcher, NetworkMatcher) or matcher.network is None:
         raise InputError(f"{matcher.name} has no network to export")
     if matcher.dtype != torch.float32 or matcher.device.type != "cpu":
@@ -60,16 +67,11 @@ def export_program(
     if min(*size, steps) < 1:
         raise InputError(f"size and iterations must be positive, got {size[0]}x{size[1]} and {steps}")
     images = (torch.zeros(1, 3, *size), torch.zeros(1, 3, *size))
-    names = _start_names(matcher)
+    blank = torch.zeros(1, 3, 32, 64)
+    names = list(matcher._start_values(blank, blank, None))
     start = tuple(torch.zeros(1, 1, *size) for _ in names)
     with torch.no_grad():
-        return torch.export.export(_Program(matcher, steps, names).eval(), images + start)
-
-
-def _start_names(matcher: NetworkMatcher) -> list[str]:
-    """Inputs of the network that the matcher makes outside it; seen on a blank pair of any size."""
-    blank = torch.zeros(1, 3, 32, 64)
-    return list(matcher._start_values(blank, blank, None))
+        return torch.export.export(_Program(matcher, steps, names).eval(), images + start), names
 
 
 def export_onnx(matcher: StereoMatcher, path: str | Path, size: tuple[int, int], iterations: int | None = None) -> Path:
@@ -87,7 +89,7 @@ def export_onnx(matcher: StereoMatcher, path: str | Path, size: tuple[int, int],
         InputError: as for `export_program`.
         MissingExtraError: `onnx` or `onnxscript` is not installed.
     """
-    program = export_program(matcher, size, iterations)
+    program, start_names = _export(matcher, size, iterations)
     for module in ("onnx", "onnxscript"):
         require(module, "dev", "Writing ONNX files")
     with atomic_path(Path(path)) as unfinished:
@@ -95,7 +97,7 @@ def export_onnx(matcher: StereoMatcher, path: str | Path, size: tuple[int, int],
             program,
             (),
             str(unfinished),
-            input_names=["left", "right", *_start_names(matcher)],
+            input_names=["left", "right", *start_names],
             output_names=["disparity"],
             external_data=False,
             dynamo=True,
