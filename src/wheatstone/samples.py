@@ -31,7 +31,12 @@ __all__ = [
 
 
 class Origin(IntEnum):
-    """Where a pixel of a synthesised view comes from (`View.origin`, `origin/KEY.png`)."""
+    """Where a pixel of a synthesised view comes from (`View.origin`, `origin/KEY.png`).
+
+    `WARPED` alone is the warp of the source view, bit by bit; every other pixel was painted, wholly or in part. `GENERATED` is
+    what the other kinds do not explain: the disparity there is unknown, or a part preferred its own pixel to one that landed,
+    or blended the two.
+    """
 
     WARPED = 0
     CRACK = 1
@@ -106,8 +111,9 @@ class StereoSample:
         confidence: 0..1, how far to trust the disparity.
         visible: reference frame, not hidden and not out of frame in the second view.
         hole: frame of the second view, True where no reference pixel lands.
-        origin: frame of the second view, an `Origin` code.
-        extras: further maps by name (`disparity_right`, `sky`, `moving`, ...).
+        origin: frame of the second view, an `Origin` code; None where that view is real.
+        extras: further maps by name (`sky`, `moving`, ...; `disparity_NAME` and `valid_NAME` in the frame of another view,
+            `origin_NAME` where another view than the right one is synthetic).
         provenance: where it comes from: source file, licence, scale, seed, intrinsics.
     """
 

@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 if TYPE_CHECKING:
-    from wheatstone.generation import LabelCheck, StereoGenerator, Summary
+    from wheatstone.generation import CleanUp, DisparityFolder, LabelCheck, StereoGenerator, Summary
     from wheatstone.matching import StereoMatcher
 
 __all__ = ["Options", "arrange", "build_generator", "run"]
@@ -28,7 +28,19 @@ class Options:
     rule: str = "adaptive"
     """Disparity rule: adaptive, uniform, fixed, rig, with settings as in fixed:share=0.05."""
     synthesizer: str = "embedded"
-    """What paints the holes: embedded, rows, classical, background, inpainting, a folder, a Hub id, or PRESET=PATH."""
+    """What paints the holes: embedded, rows, classical, background, inpainting, genstereo, a folder, a Hub id, or PRESET=PATH."""
+    disparity_dir: str | None = None
+    """Folder of disparity in pixels, instead of depth and rule: for a/cat.jpg it holds a/cat.pfm, .npy, .npz or .png. What a file
+    does not know (NaN, infinity, 0 in a PNG) stays unknown and is painted."""
+    disparity_png_scale: float | None = None
+    """Codes a pixel of disparity PNG files that do not state their scale; by default 256, which is KITTI's."""
+    disparity_zero: Literal["known", "unknown"] | None = None
+    """What an exact 0 in a PFM, NPY or NPZ file means; by default it is known, and maps with many zeros and no other mark for the
+    unknown are rejected."""
+    complete_unknown: bool = False
+    """Paint where disparity is unknown as if it lay as far as its farther neighbour, instead of as an empty hole."""
+    synthetic_view: Literal["right", "left", "both"] = "right"
+    """Which view is generated: right (the photo is the left eye), left (the photo is the right eye), or both, by half each."""
     seed: int = 0
     """Run seed; with the name of a photo it decides every random number."""
     max_side: int | None = None
@@ -51,10 +63,11 @@ class Options:
     """Input size of the depth network: its own rule by default, native, or a cap on the longer side."""
     allow_downscale: bool = False
     """When memory does not suffice for depth, let it run at lower resolution; the manifest says where."""
-    edge_dilate: int = 1
-    """Pixels by which the foreground grows before the warp."""
-    edge_threshold: float = 3.0
-    """Slope (px of disparity a pixel) above which soft depth edges become steps; 0 leaves them."""
+    edge_dilate: int | None = None
+    """Pixels by which the foreground grows before the warp; by default 1, and 0 for given disparity."""
+    edge_threshold: float | None = None
+    """Slope (px of disparity a pixel) above which soft depth edges become steps; by default 3; 0 leaves them, as the default does
+    with given disparity."""
     max_holes: float | None = None
     """Reject a sample when a larger share of its right view (0..1) would be painted."""
     min_confidence: float | None = None
@@ -126,7 +139,7 @@ def run(options: Options) -> int:
     photos = find_photos(sources, exclude=out)
     generator = build_generator(options)
     call = {"photos": sources, **{k: v for k, v in asdict(options).items() if k not in _NOT_KEPT}}
-    say_licences(options.depth, options.synthesizer)
+    say_licences(*(() if generator.depth is None else (options.depth,)), options.synthesizer)
     with progress_bar() as progress:
         summary = generate(
             photos,
@@ -202,7 +215,7 @@ def build_generator(options: Options) -> "StereoGenerator":
     from wheatstone.cli.parts import load_part, pick_device
     from wheatstone.depth import load_depth
     from wheatstone.disparity import parse_rule, rule_from_config
-    from wheatstone.generation import CleanUp, StereoGenerator
+    from wheatstone.generation import StereoGenerator
     from wheatstone.synthesis import load_synthesizer
 
     device, dtype = pick_device(options.device), getattr(torch, options.dtype)
@@ -214,17 +227,55 @@ def build_generator(options: Options) -> "StereoGenerator":
         "input_rule": options.input_rule,
         "allow_downscale": options.allow_downscale or None,
     }
+    disparities = _disparities(options)
     painter = {"steps": options.steps, "scheduler": options.scheduler, "paint_side": options.paint_side}
     common = {"device": device, "dtype": dtype, "official": options.official}
     return StereoGenerator(
-        load_part(load_depth, options.depth, {**common, **depth_settings}),
+        None if disparities else load_part(load_depth, options.depth, {**common, **depth_settings}),
         rule,
         load_part(load_synthesizer, options.synthesizer, {**common, **painter}),
+        disparities=disparities,
+        synthetic_view=options.synthetic_view,
+        complete_unknown=options.complete_unknown,
         seed=options.seed,
         max_side=options.max_side,
-        clean_up=CleanUp(options.edge_dilate, options.edge_threshold),
+        clean_up=_clean_up(options),
         threads=options.threads,
         batch=options.batch,
+    )
+
+
+def _disparities(options: Options) -> "DisparityFolder | None":
+    """The folder of disparity, if one is given.
+
+    Raises:
+        InputError: no such folder, or options that have no effect without or beside it.
+    """
+    from wheatstone.errors import InputError
+    from wheatstone.generation import DisparityFolder
+
+    if options.disparity_dir is None:
+        for name in ("disparity_png_scale", "disparity_zero"):
+            if getattr(options, name) is not None:
+                raise InputError(f"--{name.replace('_', '-')} says how to read the files of --disparity-dir: give both")
+        return None
+    defaults = {field.name: field.default for field in fields(Options)}
+    for name in ("depth", "rule", "depth_kind", "input_rule", "allow_downscale"):
+        if getattr(options, name) != defaults[name]:
+            raise InputError(f"--disparity-dir replaces depth and rule, so --{name.replace('_', '-')} has no effect")
+    return DisparityFolder(options.disparity_dir, png_scale=options.disparity_png_scale, zero=options.disparity_zero)
+
+
+def _clean_up(options: Options) -> "CleanUp | None":
+    """The treatment of depth edges that was asked for; None leaves the default, which is nothing for given disparity."""
+    from wheatstone.generation import CleanUp
+
+    if options.edge_dilate is None and options.edge_threshold is None:
+        return None
+    default = CleanUp() if options.disparity_dir is None else CleanUp(0, 0.0)
+    return CleanUp(
+        default.dilate if options.edge_dilate is None else options.edge_dilate,
+        default.threshold if options.edge_threshold is None else options.edge_threshold,
     )
 
 

@@ -33,15 +33,18 @@ __all__ = [
     "colliding_keys",
     "config_digest",
     "decode_unit",
+    "disparity_folder",
     "disparity_scale",
     "encode_unit",
     "id_of_key",
     "key_of_id",
     "mask_extra",
+    "origin_folder",
     "pixel_format",
     "product_path",
     "quantise_disparity",
     "read_lines",
+    "source_view",
     "view_folder",
 ]
 
@@ -57,7 +60,11 @@ CONVENTIONS = {
     "mask_nocc": "8-bit PNG 0/255, frame of the left view: 255 = seen in the right view too",
     "mask_inpaint": "8-bit PNG 0/255, frame of the right view: 255 = painted, not warped",
     "origin": "8-bit PNG, frame of the right view: 0 warped, 1 crack, 2 disocclusion, 3 border, 4 contaminated rim, 5 generated",
-    "right": "outside mask_inpaint a synthetic right view is exactly the two-tap forward warp of left by disparity",
+    "origin_left": "the same codes, frame of a synthetic left view",
+    "right": "outside mask_inpaint a synthetic right view is exactly the forward warp (config.warp) of left by disparity",
+    "left": "where left is synthetic, the photo is the one view that is not (NAME): outside their painted pixels (mask_inpaint "
+    "of right, origin_left > 0 of left) the synthetic views are exactly its warps by (k - k of NAME) times disparity_NAME, and "
+    "disparity is what landed on left, 0 = unknown where left is painted",
     "baselines": "0 = left, 1 = right, -1 = left-left, 2 = right-right, 0.5 = centre; a view at k is a warp by k times disparity",
 }
 
@@ -108,6 +115,24 @@ def view_folder(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
         raise InputError(f"a view's name is letters, digits, '-' and '_', got {name!r}")
     return f"views/{name}"
+
+
+def disparity_folder(view: str) -> str:
+    """Folder of the disparity in the frame of a view: that of `left` has no suffix."""
+    return "disparity" if view == "left" else f"disparity_{view}"
+
+
+def origin_folder(view: str) -> str:
+    """Folder of the origins of a synthetic view's pixels: that of `right` has no suffix."""
+    return "origin" if view == "right" else f"origin_{view}"
+
+
+def source_view(line: Mapping[str, Any]) -> str | None:
+    """The view that the synthetic ones of a manifest line are warps of: the reference if it is real, else the first real one."""
+    real = [name for name, entry in line["baselines"].items() if not entry["synthetic"]]
+    if line["reference"] in real:
+        return str(line["reference"])
+    return real[0] if real else None
 
 
 def mask_extra(name: str) -> str:

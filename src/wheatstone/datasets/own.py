@@ -149,11 +149,13 @@ def _mask(array: np.ndarray | None) -> torch.Tensor | None:
 
 
 def _extras(files: Mapping[str, np.ndarray], scale: int) -> dict[str, torch.Tensor]:
-    """Further maps: masks without their prefix; `disparity_NAME` of other views with `valid_NAME`."""
+    """Further maps: masks without their prefix; `disparity_NAME` of other views with `valid_NAME`; `origin_NAME`."""
     found = {}
     for folder, array in files.items():
         if folder.startswith("mask_"):
             found[folder.removeprefix("mask_")] = torch.from_numpy(array > 127)[None]
+        elif folder.startswith("origin_"):
+            found[folder] = torch.from_numpy(array)[None]
         else:
             found[folder] = _disparity(array, scale)
             found[f"valid_{folder.removeprefix('disparity_')}"] = torch.from_numpy(array > 0)[None]

@@ -1,7 +1,7 @@
 """Checks every promise of our format that can be computed from the files, sample by sample.
 
-First of all: outside `mask_inpaint` a synthetic right view is exactly the warp of the stored left view by the stored
-disparity.
+First of all (`verify_views`): outside its painted pixels a synthetic view is exactly the warp of the stored real view by the
+stored disparity.
 """
 
 import os
@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from wheatstone.datasets import layout
 from wheatstone.datasets.own import OwnDataset
 from wheatstone.datasets.quality import quality_figures
+from wheatstone.datasets.verify_views import broken_views
 from wheatstone.errors import DatasetError, FileFormatError, InputError
 from wheatstone.files.atomic import TEMPORARY_PREFIX
 from wheatstone.files.disparity import SCALE_KEYWORD, SCALES
 from wheatstone.files.png import decode_png, png_text
 from wheatstone.geometry import ForwardWarper
 from wheatstone.progress import Clock, ProgressCallback
-from wheatstone.samples import Origin, to_uint8
+from wheatstone.samples import Origin
 
 __all__ = ["Problem", "Verification", "summarise", "verify_dataset"]
 
@@ -165,7 +165,7 @@ def _check_strays(dataset: OwnDataset) -> Iterator[Problem]:
         folders.sort()
         inside = Path(here).relative_to(dataset.folder)
         ours = bool(inside.parts) and (
-            inside.parts[0] in _TOP_FOLDERS or inside.parts[0].startswith(("mask_", "disparity_"))
+            inside.parts[0] in _TOP_FOLDERS or inside.parts[0].startswith(("mask_", "disparity_", "origin_"))
         )
         for name in sorted(names):
             relative = (inside / name).as_posix()
@@ -186,8 +186,7 @@ def _check_sample(
     for folder in line["files"]:
         yield from _check_file(dataset, line, folder, arrays)
     if len(arrays) == len(line["files"]):
-        if line["baselines"].get("right", {}).get("synthetic"):
-            yield from _check_warp(key, arrays, line, warper, tolerance)
+        yield from (Problem(key, *found) for found in broken_views(line, arrays, warper, tolerance))
         yield from _check_maps(key, arrays)
         if {"disparity", "confidence", "mask_nocc", "mask_inpaint"} <= set(arrays) and line["quality"]:
             yield from _check_quality(key, quality_figures(dataset.assemble(line, arrays)), line["quality"])
@@ -253,34 +252,12 @@ def _check_maps(key: str, arrays: Mapping[str, np.ndarray]) -> Iterator[Problem]
     for folder, array in arrays.items():
         if folder.startswith("mask_") and not np.isin(array, (0, 255)).all():
             yield Problem(key, "mask", f"{folder} holds values other than 0 and 255")
+    for folder, array in arrays.items():
+        if folder.startswith("origin") and array.max(initial=0) > max(Origin):
+            yield Problem(key, "origin", f"code {array.max()} in {folder} means nothing")
     origin, painted = arrays.get("origin"), arrays.get("mask_inpaint")
-    if origin is not None and origin.max(initial=0) > max(Origin):
-        yield Problem(key, "origin", f"code {origin.max()} means nothing")
     if origin is not None and painted is not None and (wrong := int(((origin > 0) != (painted > 127)).sum())):
         yield Problem(key, "origin", f"{_pixels(wrong)} where origin and mask_inpaint disagree")
-
-
-def _check_warp(
-    key: str, arrays: Mapping[str, np.ndarray], line: Mapping[str, Any], warper: ForwardWarper, tolerance: int
-) -> Iterator[Problem]:
-    """The warp of left by disparity: known pixels, visibility, and that every hole is painted."""
-    if missing := [name for name in ("left", "right", "disparity", "mask_nocc", "mask_inpaint") if name not in arrays]:
-        yield Problem(key, "file", f"a synthetic right view needs {', '.join(missing)}")
-        return
-    codes = torch.from_numpy(arrays["disparity"].astype(np.int32))[None, None]
-    disparity = (codes.double() / line["disparity_scale"]).float() * line["baselines"]["right"]["nominal"]
-    left = torch.from_numpy(np.ascontiguousarray(arrays["left"])).permute(2, 0, 1)[None].float() / 255
-    warp = warper(left, disparity, codes > 0)
-    painted = arrays["mask_inpaint"] > 127
-    difference = np.abs(to_uint8(warp.image[0]).astype(np.int16) - arrays["right"]).max(axis=-1)
-    wrong = (difference > tolerance) & ~painted
-    if wrong.any():
-        worst = int(difference[wrong].max())
-        yield Problem(key, "warp", f"{_pixels(int(wrong.sum()))} of right are not the warp of left (by up to {worst})")
-    if open_holes := int((warp.hole[0, 0].numpy() & ~painted).sum()):
-        yield Problem(key, "hole", f"{_pixels(open_holes)} where nothing lands are not in mask_inpaint")
-    if hidden := int((warp.visible[0, 0].numpy() != (arrays["mask_nocc"] > 127)).sum()):
-        yield Problem(key, "visible", f"{_pixels(hidden)} of mask_nocc are not the visibility of the warp")
 
 
 def _check_quality(key: str, computed: Mapping[str, float], said: Mapping[str, float]) -> Iterator[Problem]:

@@ -113,9 +113,10 @@ class DatasetWriter:
 
         Views go to `left/`, `right/` and `views/NAME/`, the reference maps to their folders; of `extras`, bool maps go to
         `mask_NAME/`, `disparity_NAME` (usable where the bool map `valid_NAME` says so, default: where finite) to a 16-bit PNG
-        with the scale of the disparity. Of `provenance`, `source_sha256`, `synthetic_views` (names; none by default),
-        `measured_baselines` (by view), `disparity_max_px` (default: the largest disparity), `scale_px` (drawn by the rule)
-        and `focal_px` have their own places in the manifest; the rest (plain JSON values) stays together.
+        with the scale of the disparity, `origin_NAME` (uint8) to a folder of that name. Of `provenance`, `source_sha256`,
+        `synthetic_views` (names; none by default), `measured_baselines` (by view), `disparity_max_px` (default: the largest
+        disparity), `scale_px` (drawn by the rule) and `focal_px` have their own places in the manifest; the rest (plain JSON
+        values) stays together.
 
         Args:
             sample: what to write; maps that are None are left out.
@@ -265,7 +266,7 @@ def _products(sample: StereoSample, scale: int | None) -> list[tuple[str, np.nda
         if (mask := getattr(sample, name)) is not None:
             found.append((folder, _mask(mask), None))
     if sample.origin is not None:
-        found.append(("origin", _plane(sample.origin), None))
+        found.append((layout.origin_folder("right"), _plane(sample.origin), None))
     for name, extra in sample.extras.items():
         if name.startswith("valid_") and f"disparity_{name.removeprefix('valid_')}" in sample.extras:
             continue  # stored as the zeros of its disparity
@@ -275,6 +276,9 @@ def _products(sample: StereoSample, scale: int | None) -> list[tuple[str, np.nda
             layout.mask_extra(name)  # the same rule for names
             valid = sample.extras.get(f"valid_{name.removeprefix('disparity_')}")
             found.append(_disparity_product(name, extra, valid, scale))
+        elif name.startswith("origin_") and extra.dtype == torch.uint8:
+            layout.mask_extra(name)
+            found.append((name, _plane(extra), None))
         else:
             raise InputError(f"{sample.key}: the format has no place for the map {name!r} of {extra.dtype}")
     return found

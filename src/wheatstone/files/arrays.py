@@ -8,7 +8,9 @@ import numpy as np
 
 from wheatstone.errors import FileFormatError
 
-__all__ = ["read_map"]
+__all__ = ["read_map", "read_validity"]
+
+_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError)
 
 
 def read_map(path: str | Path, key: str | None = None, half: bool = False) -> np.ndarray:
@@ -33,6 +35,37 @@ def read_map(path: str | Path, key: str | None = None, half: bool = False) -> np
         raise FileFormatError(f"{path}: whole numbers ({array.dtype}) of unknown scale, but a map is {wanted}")
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         raise FileFormatError(f"{path}: not an array of numbers, it holds {array.dtype}; a map is {wanted}")
+    return _plane(Path(path), array)
+
+
+def read_validity(path: str | Path) -> np.ndarray | None:
+    """Read the bool map `valid` of a `.npz` file, True = usable; None where the file holds none.
+
+    Whole numbers 0 and 1 count as bool, since many tools store masks that way. Axes of size 1 are dropped.
+
+    Raises:
+        FileFormatError: missing, broken, or `valid` holds something else than yes and no for every pixel.
+    """
+    path = Path(path)
+    names, array = _contents(path, "valid")
+    if "valid" not in names:
+        return None
+    if array is None or array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
+        raise FileFormatError(f"{path}: `valid` must hold True and False (or 1 and 0) for every pixel")
+    return _plane(path, array).astype(bool)
+
+
+def _contents(path: Path, key: str) -> tuple[list[str], np.ndarray | None]:
+    """Names of the arrays of a `.npz` and the array called `key`, if there is one."""
+    try:
+        with np.load(path, allow_pickle=False) as loaded:
+            names = list(loaded.files)
+            return names, loaded[key] if key in names else None
+    except _UNREADABLE as error:
+        raise FileFormatError(f"{path}: not a readable {path.suffix or '.npy'} file: {error}") from error
+
+
+def _plane(path: Path, array: np.ndarray) -> np.ndarray:
     flat = np.squeeze(array, axis=tuple(i for i in range(array.ndim - 2) if array.shape[i] == 1))
     if flat.ndim != 2 or not flat.size:
         raise FileFormatError(f"{path}: a map is [H,W], this file holds {list(array.shape)}")
@@ -49,6 +82,6 @@ def _load(path: Path, key: str | None) -> np.ndarray:
             name = key if key is not None else ("disparity" if "disparity" in names or len(names) != 1 else names[0])
             if name in names:
                 return loaded[name]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+    except _UNREADABLE as error:
         raise FileFormatError(f"{path}: not a readable {path.suffix or '.npy'} file: {error}") from error
     raise FileFormatError(f"{path}: has no array {name!r}, it holds {', '.join(names) or 'nothing'}")

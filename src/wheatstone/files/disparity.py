@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone.errors import FileFormatError, InputError, ShapeError
-from wheatstone.files.arrays import read_map
+from wheatstone.files.arrays import read_map, read_validity
 from wheatstone.files.atomic import atomic_path, output_errors, write_bytes
 from wheatstone.files.pfm import read_pfm, write_pfm
 from wheatstone.files.png import decode_png, encode_png, png_header, png_text
@@ -37,9 +37,9 @@ def read_disparity(
     """Read a disparity map in pixels and where it is usable; unusable pixels are 0 in the map.
 
     `.pfm`, `.npy` and `.npz` (its single array, or the one called `disparity`) hold pixels themselves as float32 or float64,
-    NaN and infinity mean unknown. A `.png` holds code = disparity x scale, and
-    0 means unknown: the scale stands in the file's own text chunk (`wheatstone:scale`), or must be given, because nothing in
-    the numbers tells it (KITTI 16-bit: 256; Middlebury 2003/2006 8-bit: 4, 2 or 1 by size).
+    NaN and infinity mean unknown; a `.npz` may say more by a bool array `valid` beside it. A `.png` holds
+    code = disparity x scale, and 0 means unknown: the scale stands in the file's own text chunk (`wheatstone:scale`), or must
+    be given, because nothing in the numbers tells it (KITTI 16-bit: 256; Middlebury 2003/2006 8-bit: 4, 2 or 1 by size).
 
     Args:
         path: `.pfm`, `.png`, `.npy` or `.npz`.
@@ -63,6 +63,10 @@ def read_disparity(
         if values.ndim != 2:
             raise FileFormatError(f"{path}: a disparity map is [H,W], this file holds {list(values.shape)}")
         valid = np.isfinite(values)
+        if suffix == ".npz" and (stated := read_validity(path)) is not None:
+            if stated.shape != values.shape:
+                raise FileFormatError(f"{path}: `valid` is {list(stated.shape)}, the map {list(values.shape)}")
+            valid &= stated
     else:
         raise FileFormatError(
             f"{path}: no disparity format goes by {suffix or 'no suffix'!r}; use .pfm, .png, .npy or .npz"

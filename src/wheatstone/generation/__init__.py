@@ -2,6 +2,7 @@
 
 from wheatstone.generation.discovery import PhotoFile, Photos, find_photos
 from wheatstone.generation.generator import CleanUp, StereoGenerator
+from wheatstone.generation.given import DisparityFolder
 from wheatstone.generation.image_pairs import DatasetPairs, FilePairs, find_image_pairs
 from wheatstone.generation.labels import LabelCheck, check_labels
 from wheatstone.generation.matches import MatchSettings, MatchSummary, match_pairs
@@ -10,6 +11,7 @@ from wheatstone.generation.pipeline import Summary, Thresholds, default_workers,
 __all__ = [
     "CleanUp",
     "DatasetPairs",
+    "DisparityFolder",
     "FilePairs",
     "LabelCheck",
     "MatchSettings",

@@ -1,7 +1,8 @@
-"""One photo to one stereo sample: depth, rule, clean-up, quantisation, warp, filling.
+"""One photo to one stereo sample: depth and rule or disparity from outside, clean-up, quantisation, warp, filling.
 
-The result depends on (photo bytes, key, seed, configuration) alone. The disparity is rounded to the grid of its file before
-anything is warped by it, so the stored right view is exactly the warp of the stored left view by the stored disparity.
+The result depends on (photo bytes, key, seed, configuration) alone, and on the bytes of the disparity that was given. The
+disparity is rounded to the grid of its file before anything is warped by it, so the stored synthetic view is exactly the warp
+of the stored photo by the stored disparity.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -22,10 +23,12 @@ from wheatstone.checkpoints import Part, model_entry
 from wheatstone.datasets import layout
 from wheatstone.depth import load_depth
 from wheatstone.depth.base import DepthEstimator
-from wheatstone.disparity import AdaptiveDisparity
+from wheatstone.disparity import AdaptiveDisparity, DisparityRule
 from wheatstone.errors import InputError
 from wheatstone.files import Photo, decode_photo, read_bytes
 from wheatstone.generation.batching import Batcher
+from wheatstone.generation.eyes import EYES, Eye, PhotoMaps, SyntheticView, compose, on_grid, paint_eye
+from wheatstone.generation.given import DisparityFolder, GivenDisparity, as_given, fit_disparity
 from wheatstone.geometry import ForwardWarper, clean_disparity
 from wheatstone.samples import Depth, StereoSample, View, image_batch, to_uint8
 from wheatstone.seeding import generator_for
@@ -66,7 +69,10 @@ class StereoGenerator:
     """Turns a photo into a `StereoSample`; every stage is a part that can be replaced.
 
     Attributes:
-        depth, rule, synthesizer: the parts.
+        depth, rule, synthesizer: the parts; depth and rule are None where the disparity is given.
+        disparities: where the disparity of every photo comes from, or None when depth and rule make it.
+        synthetic_view: which side is generated: `right` (the photo is the left eye), `left`, or `both`, moved by half each.
+        complete_unknown: paint what is unknown by the disparity of its farther neighbour (`eyes.paint_eye`).
         seed: run seed; with the key of a photo it decides every random number.
         max_side: photos are reduced so that their longer side is at most this; None keeps their size.
         clean_up: treatment of depth edges.
@@ -76,10 +82,13 @@ class StereoGenerator:
 
     def __init__(
         self,
-        depth: DepthEstimator | str = "embedded",
+        depth: DepthEstimator | str | None = "embedded",
         rule: Any = None,
         synthesizer: ViewSynthesizer | str = "embedded",
         *,
+        disparities: DisparityFolder | None = None,
+        synthetic_view: SyntheticView = "right",
+        complete_unknown: bool = False,
         seed: int = 0,
         max_side: int | None = None,
         clean_up: CleanUp | None = None,
@@ -88,6 +97,9 @@ class StereoGenerator:
     ) -> None:
         """Put the parts together; names are loaded with `load_depth` and `load_synthesizer`.
 
+        With `disparities`, depth and rule have no say and are not loaded, and depth edges are left as they are unless
+        `clean_up` is named.
+
         Raises:
             InputError: unknown names, or numbers that make no sense.
         """
@@ -95,27 +107,39 @@ class StereoGenerator:
             raise InputError(f"`max_side` must be at least 16 pixels, got {max_side}")
         if threads < 1 or batch < 1:
             raise InputError(f"`threads` and `batch` must be at least 1, got {threads} and {batch}")
-        self.depth = load_depth(depth) if isinstance(depth, str) else depth
-        self.rule = AdaptiveDisparity() if rule is None else rule
+        if synthetic_view not in EYES:
+            raise InputError(f"`synthetic_view` must be one of {', '.join(EYES)}, got {synthetic_view!r}")
+        given = disparities is not None
+        self.disparities, self.synthetic_view, self.complete_unknown = disparities, synthetic_view, complete_unknown
+        self.depth = None if given else load_depth(depth) if isinstance(depth, str) else depth
+        self.rule = None if given else AdaptiveDisparity() if rule is None else rule
         self.synthesizer = load_synthesizer(synthesizer) if isinstance(synthesizer, str) else synthesizer
         self.seed, self.max_side, self.threads, self.batch = seed, max_side, threads, batch
-        self.clean_up = clean_up or CleanUp()
-        self._depth_call = Batcher(self._run_depth, _batch_size(self.depth, batch))
+        self.clean_up = clean_up or (CleanUp(0, 0.0) if given else CleanUp())
+        self._depth_call = Batcher(self._run_depth, 1 if self.depth is None else _batch_size(self.depth, batch))
         self._synthesis_call = Batcher(self._run_synthesizer, _batch_size(self.synthesizer, batch))
 
     @property
     def on_gpu(self) -> bool:
         """Whether a part runs on something else than the CPU."""
-        return any(part.device.type != "cpu" for part in (self.depth, self.synthesizer))
+        return any(part.device.type != "cpu" for part in (self.depth, self.synthesizer) if part is not None)
 
     @property
     def config(self) -> dict[str, Any]:
         """What a sample depends on beside the parts' weights, the seed and the photo (plain JSON values)."""
-        warper = getattr(self.synthesizer, "warper", ForwardWarper())
+        made_by: dict[str, Any] = {"rule": dict(self.rule.config)} if self.rule is not None else {}
+        if self.disparities is not None:
+            made_by["disparity"] = dict(self.disparities.config)
+        if (
+            self.synthetic_view != "right"
+        ):  # said where it differs: data sets from before this choice stay what they are
+            made_by["synthetic_view"] = self.synthetic_view
+        if self.complete_unknown:
+            made_by["complete_unknown"] = True
         return {
-            "rule": dict(self.rule.config),
+            **made_by,
             "clean_up": dataclasses.asdict(self.clean_up),
-            "warp": dataclasses.asdict(warper),
+            "warp": dataclasses.asdict(self.warper),
             "max_side": self.max_side,
             "network_threads": self.threads,
         }
@@ -130,62 +154,81 @@ class StereoGenerator:
                 "licence": _licence(part, role),
             }
             for role, part in (("depth", self.depth), ("synthesizer", self.synthesizer))
+            if part is not None
         }
+
+    @property
+    def warper(self) -> ForwardWarper:
+        """How the synthesizer warps."""
+        return getattr(self.synthesizer, "warper", ForwardWarper())
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What whoever uses the data must know."""
-        return (PLACEHOLDER_NOTE.format(name=self.depth.name),) if self.depth.name in PLACEHOLDER_DEPTH else ()
+        notes = [PLACEHOLDER_NOTE.format(name=self._placeholder)] if self._placeholder else []
+        if self.disparities is not None:
+            notes += self.disparities.notes
+        return (*notes, *_SIDE_NOTES.get(self.synthetic_view, ()))
 
-    def __call__(self, photo: Any, key: str | None = None) -> StereoSample:
+    @property
+    def _placeholder(self) -> str | None:
+        return self.depth.name if self.depth is not None and self.depth.name in PLACEHOLDER_DEPTH else None
+
+    def __call__(
+        self, photo: Any, key: str | None = None, *, disparity: Tensor | None = None, valid: Tensor | None = None
+    ) -> StereoSample:
         """Make the sample of one photo.
 
         Args:
             photo: a path, a `Photo`, a PIL image, a uint8 array `[H,W,3]` or `[H,W]`, or a float tensor `[3,H,W]` in 0..1.
             key: name of the sample; by default the name of the file, or `photo`. The same photo under another key draws
                 other random numbers.
+            disparity: of this photo instead of an estimate: `[H,W]` with any leading axes of size 1, pixels of its own
+                width, >= 0; NaN and infinite values are unknown.
+            valid: where it is known, of the same shape.
 
         Raises:
-            FileFormatError: the file is no photo that can be read.
+            FileFormatError: the file is no photo that can be read, or the disparity does not belong to it.
         """
         path = Path(photo) if isinstance(photo, (str, Path)) else None
         key = key or (path.name if path is not None else "photo")
         layout.check_key(key)
         with torch_threads(self.threads):
-            return self.make(load_photo(photo, key), key)
+            return self.make(load_photo(photo, key), key, given=as_given(disparity, valid))
 
-    def make(self, photo: Photo, key: str, observe: Callable[[str, float], None] | None = None) -> StereoSample:
+    def make(
+        self,
+        photo: Photo,
+        key: str,
+        observe: Callable[[str, float], None] | None = None,
+        *,
+        given: GivenDisparity | None = None,
+    ) -> StereoSample:
         """Make the sample of a decoded photo, on as many torch threads as the calling thread has; may run in many threads.
 
         Args:
             photo: from `read_photo`.
             key: name of the sample.
             observe: called with the name of every stage and the seconds it took.
+            given: its disparity; by default that of `disparities`, else depth and rule make it.
         """
         stage = _Stages(observe or (lambda *_: None))
         with torch.inference_mode():
             with stage("resize"):
                 pixels, focal_px = self._resize(photo)
-                left = image_batch(pixels)
-            with stage("depth"):
-                estimate = self._depth_call(left, tuple(left.shape))
-            with stage("disparity"):
-                disparity, valid, drawn = self._disparity(estimate, key)
+                image = image_batch(pixels)
+            about = self._about(photo, focal_px, image)
+            if given is None and self.disparities is None:
+                with stage("depth"):
+                    estimate = self._depth_call(image, tuple(image.shape))
+                with stage("disparity"):
+                    maps = self._from_depth(image, estimate, key, about)
+            else:
+                with stage("disparity"):
+                    maps = self._from_given(image, given, photo, key, about)
             with stage("view"):
-                view = self._synthesis_call((left, disparity, valid, key), tuple(left.shape))
-                view = self._exact(view, left, disparity, valid)
-        return StereoSample(
-            key=key,
-            views={"left": left[0], "right": (view.image[0].clamp(0, 1) * 255).round() / 255},
-            baselines={"left": 0.0, "right": 1.0},
-            disparity=disparity[0],
-            valid=valid[0],
-            confidence=_confidence(estimate)[0],
-            visible=view.visible[0],
-            hole=(view.hole | (view.origin != 0))[0],
-            origin=view.origin[0],
-            provenance=self._provenance(photo, focal_px, estimate, drawn, left.shape[-1]),
-        )
+                views = {eye.name: self._eye(eye, maps, key) for eye in EYES[self.synthetic_view]}
+                return compose(key, self.synthetic_view, maps, views, self.warper, about)
 
     def _resize(self, photo: Photo) -> tuple[np.ndarray, float | None]:
         height, width = photo.image.shape[:2]
@@ -196,20 +239,49 @@ class StereoGenerator:
         focal_px = None if photo.focal_px is None else photo.focal_px * size[0] / width
         return cv2.resize(photo.image, size, interpolation=cv2.INTER_AREA), focal_px
 
-    def _disparity(self, estimate: Depth, key: str) -> tuple[Tensor, Tensor, float]:
-        """Pixels on the grid of the file (steps of 1 / scale, at least one step), where usable, and the scale drawn."""
-        inverse_depth = estimate.inverse_depth.float()
-        made = self.rule(inverse_depth, generator_for(self.seed, key, "disparity"))
-        disparity = made.disparity
+    def _from_depth(self, image: Tensor, estimate: Depth, key: str, about: dict[str, Any]) -> PhotoMaps:
+        """Disparity by the rule, at a scale drawn for this key; notes what was drawn in `about`."""
+        rule = cast("DisparityRule", self.rule)
+        made = rule(estimate.inverse_depth.float(), generator_for(self.seed, key, "disparity"))
+        largest = float(rule.max_px(image.shape[-1]))
+        about |= {"scale_px": float(made.scale_px[0]), "disparity_max_px": largest}
+        if self._placeholder:
+            about["depth"] = "placeholder depth"
+        if estimate.notes:
+            about["depth_notes"] = dict(estimate.notes)
+        return self._maps(image, made.disparity, made.valid, _confidence(estimate), largest)
+
+    def _from_given(
+        self, image: Tensor, given: GivenDisparity | None, photo: Photo, key: str, about: dict[str, Any]
+    ) -> PhotoMaps:
+        """Disparity from outside, as it is; it is trusted where it is known."""
+        size, own_size = (image.shape[-2], image.shape[-1]), (photo.image.shape[0], photo.image.shape[1])
+        if given is None:
+            given = cast("DisparityFolder", self.disparities).read(key, size, own_size)
+            disparity, valid = given.disparity, given.valid
+        else:
+            disparity, valid = fit_disparity(given.disparity, given.valid, size, own_size)
+        largest = float(disparity[valid].max())
+        about |= {"scale_px": None, "disparity_max_px": largest, "given_disparity": dict(given.about)}
+        return self._maps(image, disparity, valid, valid.float(), largest)
+
+    def _maps(self, image: Tensor, disparity: Tensor, valid: Tensor, confidence: Tensor, largest: float) -> PhotoMaps:
+        """Clean up depth edges and round to the grid of the file."""
         if self.clean_up.threshold > 0 or self.clean_up.dilate > 0:
             threshold = self.clean_up.threshold or float("inf")
-            disparity = clean_disparity(disparity, made.valid, dilate=self.clean_up.dilate, threshold=threshold)
-        scale = layout.disparity_scale(self.rule.max_px(disparity.shape[-1]))
-        codes = layout.quantise_disparity(disparity[0, 0].numpy(), made.valid[0, 0].numpy(), scale)
-        on_grid = torch.from_numpy((codes / np.float64(scale)).astype(np.float32))[None, None]
-        return on_grid, made.valid, float(made.scale_px[0])
+            disparity = clean_disparity(disparity, valid, dilate=self.clean_up.dilate, threshold=threshold)
+        scale = layout.disparity_scale(largest)
+        return PhotoMaps(image, on_grid(disparity, valid, scale), valid, confidence, scale)
+
+    def _eye(self, eye: Eye, maps: PhotoMaps, key: str) -> View:
+        def synthesize(image: Tensor, disparity: Tensor, valid: Tensor) -> View:
+            return self._synthesis_call((image, disparity, valid, key, eye), (*image.shape, eye))
+
+        return paint_eye(eye, maps, synthesize, self.warper, complete=self.complete_unknown)
 
     def _run_depth(self, images: Sequence[Tensor]) -> list[Depth]:
+        if self.depth is None:
+            raise InputError("this generator has no depth estimator: give the disparity of the photo")
         made = self.depth(torch.cat(list(images)), confidence=True)
         maps, confidence = made.inverse_depth.cpu(), made.confidence
         return [
@@ -217,43 +289,35 @@ class StereoGenerator:
             for i in range(len(images))
         ]
 
-    def _run_synthesizer(self, items: Sequence[tuple[Tensor, Tensor, Tensor, str]]) -> list[View]:
-        left, disparity, valid = (torch.cat([item[column] for item in items]) for column in range(3))  # type: ignore[misc]
-        generators = [generator_for(self.seed, item[3], "synthesis") for item in items]
-        view = self.synthesizer(left, disparity, valid, baseline=1.0, generators=generators)
+    def _run_synthesizer(self, items: Sequence[tuple[Tensor, Tensor, Tensor, str, Eye]]) -> list[View]:
+        """Make the same eye of several photos of one size."""
+        image, disparity, valid = (torch.cat([item[column] for item in items]) for column in range(3))  # type: ignore[misc]
+        eye = items[0][4]
+        generators = [generator_for(self.seed, item[3], eye.stream) for item in items]
+        view = self.synthesizer(image, disparity, valid, baseline=eye.shift, generators=generators)
         return [
             View(*(map_[i : i + 1] for map_ in (view.image, view.hole, view.visible, view.origin)))
             for i in range(len(items))
         ]
 
-    def _exact(self, view: View, left: Tensor, disparity: Tensor, valid: Tensor) -> View:
-        """Bring a view to the CPU; there the known pixels are warped again, since another device may round another way."""
-        if view.image.device.type == "cpu" and view.image.dtype == torch.float32:
-            return view
-        warper = getattr(self.synthesizer, "warper", ForwardWarper())
-        warp = warper(left, disparity, valid)
-        image, origin = view.image.float().cpu(), view.origin.cpu()
-        known = (origin == 0) & ~warp.hole
-        return View(torch.where(known, warp.image, image), view.hole.cpu(), warp.visible, origin)
-
-    def _provenance(
-        self, photo: Photo, focal_px: float | None, estimate: Depth, drawn: float, width: int
-    ) -> dict[str, Any]:
-        found: dict[str, Any] = {
+    def _about(self, photo: Photo, focal_px: float | None, image: Tensor) -> dict[str, Any]:
+        """What the manifest keeps about the photo."""
+        about: dict[str, Any] = {
             "source_sha256": photo.sha256 or None,
             "focal_px": focal_px,
-            "scale_px": drawn,
-            "disparity_max_px": float(self.rule.max_px(width)),
-            "synthetic_views": ["right"],
             "source": {"mode": photo.mode, "format": photo.format},
         }
-        if tuple(photo.image.shape[:2]) != tuple(estimate.inverse_depth.shape[-2:]):
-            found["source"]["size"] = [photo.image.shape[1], photo.image.shape[0]]
-        if self.depth.name in PLACEHOLDER_DEPTH:
-            found["depth"] = "placeholder depth"
-        if estimate.notes:
-            found["depth_notes"] = dict(estimate.notes)
-        return found
+        if tuple(photo.image.shape[:2]) != tuple(image.shape[-2:]):
+            about["source"]["size"] = [photo.image.shape[1], photo.image.shape[0]]
+        return about
+
+
+_SIDE_NOTES = {
+    "left": (
+        "the photo is the right view; the left one is generated, and its disparity is unknown where it was painted",
+    ),
+    "both": ("both views are generated, each by half the disparity; the photo is the view `center` between them",),
+}
 
 
 def load_photo(photo: Any, key: str) -> Photo:

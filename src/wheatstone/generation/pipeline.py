@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wheatstone.datasets.quality import quality_figures
@@ -29,6 +29,7 @@ from wheatstone.files import decode_photo, read_bytes
 from wheatstone.generation.batching import WeightedGate
 from wheatstone.generation.discovery import PhotoFile, Photos, find_photos
 from wheatstone.generation.generator import StereoGenerator, torch_threads
+from wheatstone.generation.given import SUFFIXES, DisparityFolder
 from wheatstone.generation.labels import LabelCheck, check_labels
 from wheatstone.matching.base import StereoMatcher
 from wheatstone.progress import Clock, ProgressCallback
@@ -46,7 +47,7 @@ class Thresholds:
     """What a sample must reach to be kept.
 
     Attributes:
-        max_holes: largest share of painted pixels, 0..1; None keeps all.
+        max_holes: largest share of painted pixels (`quality_figures`), 0..1; None keeps all.
         min_confidence: least mean confidence, 0..1; None keeps all.
     """
 
@@ -66,7 +67,7 @@ class Thresholds:
     def complaint(self, quality: Mapping[str, float]) -> str | None:
         """Why a sample with these figures is not kept, or None."""
         if self.max_holes is not None and quality["hole_share"] > self.max_holes:
-            return f"{quality['hole_share']:.1%} of the right view would be painted, more than {self.max_holes:.1%}"
+            return f"{quality['hole_share']:.1%} of the new view would be painted, more than {self.max_holes:.1%}"
         if self.min_confidence is not None and quality["mean_confidence"] < self.min_confidence:
             return f"mean confidence {quality['mean_confidence']:.3f}, less than {self.min_confidence:.3f}"
         return None
@@ -126,7 +127,7 @@ def generate(
         progress: called after every photo.
 
     Raises:
-        InputError: no photos, or OUT holds samples of these names made from other files.
+        InputError: no photos, no disparity file for any of them, or OUT holds samples of these names made from other files.
         OutputError: OUT cannot be written, is in use, or was made by another configuration.
     """
     found = photos if isinstance(photos, Photos) else find_photos(photos, exclude=out)
@@ -136,10 +137,11 @@ def generate(
         raise InputError(f"`workers` must be at least 1, got {workers}")
     if report_samples < 0:
         raise InputError(f"`report_samples` must be at least 0, got {report_samples}")
+    _some_disparity(found, generator.disparities)
     config = {**generator.config, "max_holes": thresholds.max_holes, "min_confidence": thresholds.min_confidence}
     started = time.monotonic()
     with DatasetWriter(out, config, generator.seed, generator.parts, call=call, notes=generator.notes) as writer:
-        todo = _still_to_do(found.files, writer)
+        todo = _still_to_do(found.files, writer, generator.disparities)
         for key, reason in found.refused:
             writer.reject(key, reason, kind="name")
         run = _Run(
@@ -167,11 +169,29 @@ def default_workers(generator: StereoGenerator) -> int:
     return max(1, cores // generator.threads)
 
 
-def _still_to_do(files: Sequence[PhotoFile], writer: DatasetWriter) -> list[PhotoFile]:
+def _some_disparity(photos: Photos, disparities: DisparityFolder | None) -> None:
+    """Refuse a folder of disparity that has nothing for any photo: the names do not go together.
+
+    Raises:
+        InputError: no photo has a file there.
+    """
+    if disparities is None or not photos.files or any(disparities.find(photo.key) for photo in photos.files):
+        return
+    first = photos.files[0].key
+    stem = PurePosixPath(first).with_suffix("").as_posix()
+    raise InputError(
+        f"{disparities.folder}: no disparity file for any of the {len(photos.files)} photos; that of {first} would be "
+        f"{', '.join(stem + suffix for suffix in SUFFIXES)} in this folder"
+    )
+
+
+def _still_to_do(
+    files: Sequence[PhotoFile], writer: DatasetWriter, disparities: DisparityFolder | None
+) -> list[PhotoFile]:
     """Photos without a sample.
 
     Raises:
-        InputError: a sample of that name was made from another file: going on would mix two sets of photos.
+        InputError: a sample of that name was made from another file, or by another disparity: going on would mix two sets.
     """
     todo = []
     for photo in files:
@@ -183,6 +203,11 @@ def _still_to_do(files: Sequence[PhotoFile], writer: DatasetWriter) -> list[Phot
         if digest is not None and line["sha256"] not in (None, digest):
             raise InputError(
                 f"{writer.out} holds a sample {photo.key!r} made from another file of that name: choose another folder"
+            )
+        before = line["provenance"].get("given_disparity", {}).get("sha256")
+        if disparities is not None and (now := disparities.digest(photo.key)) is not None and now != before:
+            raise InputError(
+                f"{writer.out} holds a sample {photo.key!r} made by another disparity file: choose another folder"
             )
     return todo
 

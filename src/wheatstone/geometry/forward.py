@@ -65,6 +65,28 @@ class Landing:
         """Take `values` `[B,C,H,W]` of the heavier landing of every cell, never a mixture; holes are 0."""
         return self._fetch(values, torch.where(self.weight > 0.5, self.down, self.up)).masked_fill_(self.hole, 0)
 
+    def pick_disparity(self, disparity: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
+        """Disparity in the frame of the new view: what landed there, interpolated like the colours along a surface.
+
+        The landings of a cell are blended where they differ by at most one pixel, that is on one surface; at a step the heavier
+        one is taken, never a mixture. Holes are 0.
+
+        Args:
+            disparity: frame of the reference, px; the map that was warped, or one proportional to it.
+        """
+        up, down = (self._fetch(disparity.double(), column) for column in (self.up, self.down))
+        blended = (down - up).mul_(self.weight.double()).add_(up)
+        same_surface = (down - up).abs() <= 1
+        heavier = torch.where(self.weight > 0.5, down, up)
+        return torch.where(same_surface, blended, heavier).to(disparity.dtype).masked_fill_(self.hole, 0)
+
+    def mirror(self) -> "Landing":
+        """The same landing seen in a mirror: moving mirrored maps by it gives the mirrored result, bit by bit."""
+        last = self.hole.shape[-1] - 1
+        up, down = (torch.where(c < 0, c, last - c).flip(-1) for c in (self.up, self.down))
+        weight, gain, hole, visible = (m.flip(-1) for m in (self.weight, self.gain, self.hole, self.visible))
+        return Landing(up, up if self.down is self.up else down, weight, gain, hole, visible)
+
     def _fetch(self, values: Tensor, column: Tensor) -> Tensor:
         return values.gather(-1, column.clamp(min=0).long().expand(-1, values.shape[1], -1, -1))
 
@@ -106,6 +128,26 @@ class ForwardWarper:
         parts = {name: torch.cat([part[name] for part in made]).view(batch, 1, height, width) for name in made[0]}
         parts.setdefault("down", parts["up"])
         return Landing(**parts)
+
+    def landing_at(
+        self,
+        disparity: Float[Tensor, "B 1 H W"],
+        valid: Bool[Tensor, "B 1 H W"] | None = None,
+        baseline: float | int = 1.0,
+    ) -> Landing:
+        """The landing of a move by `baseline * disparity` to either side.
+
+        Negative moves are made in the mirror, where they are positive: larger disparity is nearer in both directions.
+
+        Args:
+            disparity: frame of the reference, px, larger = nearer.
+            valid: where it is usable (default everywhere).
+            baseline: place of the new view relative to the reference; positive moves content to the left.
+        """
+        if baseline >= 0:
+            return self.landing(disparity * baseline, valid)
+        flipped = None if valid is None else valid.flip(-1)
+        return self.landing(disparity.flip(-1) * -baseline, flipped).mirror()
 
     def _land(self, disparity: Tensor, usable: Tensor) -> dict[str, Tensor]:
         nearest = self.method == "nearest"

@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from wheatstone.errors import InputError
-from wheatstone.geometry import ForwardWarper, HoleEnds, hole_ends, hole_origin
+from wheatstone.geometry import ForwardWarper, HoleEnds, background_fill, hole_ends, hole_origin
 from wheatstone.geometry.forward import check_sizes
-from wheatstone.samples import View, image_batch
+from wheatstone.samples import Origin, View, image_batch
 from wheatstone.synthesis.base import ViewSynthesizer
 
 __all__ = ["HoleFiller", "WarpedView", "warp_left"]
@@ -104,16 +104,14 @@ def warp_left(
 
 def _warp(image: Tensor, disparity: Tensor, valid: Tensor | None, baseline: float, warper: ForwardWarper) -> WarpedView:
     """Warp to a baseline >= 0."""
-    shift = disparity * baseline
-    landing = warper.landing(shift, valid)
+    known = disparity.isfinite() if valid is None else valid & disparity.isfinite()
+    landing = warper.landing(disparity * baseline, known)
     moved_disparity = landing.pick(disparity)
     ends = hole_ends(landing.hole)
-    # Content moves left, so what lies past the photograph comes in from the right; negative disparities move it right.
-    origin = hole_origin(landing.hole, moved_disparity * baseline, side="right", ends=ends)
-    negative = (shift < 0 if valid is None else (shift < 0) & valid).flatten(1).any(1)
-    if bool(negative.any()):
-        either = hole_origin(landing.hole, moved_disparity * baseline, side="both", ends=ends)
-        origin = torch.where(negative[:, None, None, None], either, origin)
+    if bool(known.all()):
+        origin = _hole_kinds(disparity * baseline, landing.hole, moved_disparity * baseline, ends)
+    else:
+        origin = _holes_of_unknown(disparity, known, baseline, warper, landing.hole)
     return WarpedView(
         left=image,
         image=landing.splat(image),
@@ -124,6 +122,35 @@ def _warp(image: Tensor, disparity: Tensor, valid: Tensor | None, baseline: floa
         ends=ends,
         baseline=baseline,
     )
+
+
+def _hole_kinds(shift: Tensor, hole: Tensor, moved: Tensor, ends: HoleEnds) -> Tensor:
+    """Label the holes of a warp by `shift`; content moves left, so what lies past the photograph comes in from the right.
+
+    Negative shifts move it right: an image that has some looks past both sides.
+    """
+    origin = hole_origin(hole, moved, side="right", ends=ends)
+    negative = (shift < 0).flatten(1).any(1)
+    if bool(negative.any()):
+        either = hole_origin(hole, moved, side="both", ends=ends)
+        origin = torch.where(negative[:, None, None, None], either, origin)
+    return origin
+
+
+def _holes_of_unknown(
+    disparity: Tensor, valid: Tensor, baseline: float, warper: ForwardWarper, hole: Tensor
+) -> UInt8[Tensor, "B 1 H W"]:
+    """Label the holes of a warp whose disparity is unknown in places.
+
+    The unknown is taken to lie as far as its farther neighbour in the row, for the labels alone: a hole that this would cover is
+    there because the disparity is unknown (`Origin.GENERATED`); what would stay open is what it is with dense disparity.
+    """
+    complete = background_fill(disparity, valid)
+    landing = warper.landing(complete * baseline)
+    moved = landing.pick(complete) * baseline
+    kinds = _hole_kinds(complete * baseline, landing.hole, moved, hole_ends(landing.hole))
+    kinds = torch.where(landing.hole, kinds, torch.full_like(kinds, Origin.GENERATED))
+    return kinds.masked_fill(~hole, int(Origin.WARPED))
 
 
 class HoleFiller(ViewSynthesizer):

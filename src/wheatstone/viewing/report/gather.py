@@ -42,7 +42,7 @@ class Figure:
 
 
 FIGURES = {
-    "scale_px": Figure("disparity scale drawn", "px"),
+    "scale_px": Figure("disparity scale", "px"),
     "hole_share": Figure("holes", "%", +1, 0.02, "large holes"),
     "mean_confidence": Figure("mean confidence", "%", -1, 0.03, "low confidence"),
     "label_agreement": Figure("labels a matcher confirms", "%", -1, 0.03, "few labels confirmed"),

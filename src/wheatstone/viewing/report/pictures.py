@@ -1,14 +1,14 @@
 """The pictures of one sample, small: each cell of its row is made by one function from the files on disk."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from wheatstone.datasets.layout import decode_unit, view_folder
+from wheatstone.datasets.layout import decode_unit, origin_folder, view_folder
 from wheatstone.samples import Origin, image_batch, to_uint8
 from wheatstone.viewing.colours import ORIGIN_COLOURS, colour_map, colour_origins
 from wheatstone.viewing.report.charts import pixels, short
@@ -32,7 +32,7 @@ class Cell:
         file: path of the full-size file inside the data set, if there is one.
         scale: labels of the two ends of the colour bar, if the picture has one.
         moving: whether it is animated.
-        origins: the origins of pixels that occur, if the picture is painted in their colours.
+        origins: share of the pixels of each origin that occurs, if the picture is painted in their colours.
         bar: colours of the bar: `turbo`, `grey` or `errors`.
     """
 
@@ -44,7 +44,7 @@ class Cell:
     file: str | None = None
     scale: tuple[str, str] | None = None
     moving: bool = False
-    origins: tuple[Origin, ...] = ()
+    origins: Mapping[Origin, float] = field(default_factory=dict)
     bar: str = "grey"
 
 
@@ -114,15 +114,19 @@ def cells_of(store: Store, line: Mapping[str, Any], width: int = 256) -> list[Ce
 def _left(of: Pictures) -> Cell | None:
     if not of.has("left"):
         return None
-    return _photo("Left", f"Left view of {of.key}", of.left, of.line["files"]["left"])
+    return _photo("Left", f"{_kind(of, 'left')} of {of.key}", of.left, of.line["files"]["left"])
 
 
 def _right(of: Pictures) -> Cell | None:
     if not of.has("right"):
         return None
-    painted = of.line["baselines"].get("right", {}).get("synthetic")
-    kind = "Synthesised right view" if painted else "Right view"
-    return _photo("Right", f"{kind} of {of.key}", of.right, of.line["files"]["right"])
+    return _photo("Right", f"{_kind(of, 'right')} of {of.key}", of.right, of.line["files"]["right"])
+
+
+def _kind(of: Pictures, view: str) -> str:
+    """What a view is called: whether it was photographed or made."""
+    painted = of.line["baselines"].get(view, {}).get("synthetic")
+    return f"Synthesised {view} view" if painted else f"{view.capitalize()} view"
 
 
 def _wiggle(of: Pictures) -> Cell | None:
@@ -166,14 +170,25 @@ def _confidence(of: Pictures) -> Cell | None:
 
 
 def _holes(of: Pictures) -> Cell | None:
-    if not of.has("right", "origin"):
+    return _holes_of(of, "right", "Holes")
+
+
+def _left_holes(of: Pictures) -> Cell | None:
+    return _holes_of(of, "left", "Holes, left view")
+
+
+def _holes_of(of: Pictures, view: str, name: str) -> Cell | None:
+    folder = origin_folder(view)
+    if not of.has(view, folder):
         return None
-    origin = of.store.decode(of.line, "origin")
-    picture = thumbnail(colour_origins(of.store.decode(of.line, "right"), origin), of.width)
-    found = tuple(code for code in ORIGIN_COLOURS if bool((origin == int(code)).any()))
-    alt = f"Holes of the right view of {of.key} by origin, {float((origin > 0).mean()):.1%} of its pixels"
-    data = encode_webp(picture, 80)
-    return Cell("Holes", alt, data, "image/webp", _size(picture), of.line["files"]["origin"], origins=found)
+    origin = of.store.decode(of.line, folder)
+    picture = thumbnail(colour_origins(of.store.decode(of.line, view), origin), of.width)
+    shares = {code: float((origin == int(code)).mean()) for code in ORIGIN_COLOURS}
+    alt = f"Holes of the {view} view of {of.key} by origin, {float((origin > 0).mean()):.1%} of its pixels"
+    found = {code: share for code, share in shares.items() if share > 0}
+    return Cell(
+        name, alt, encode_webp(picture, 80), "image/webp", _size(picture), of.line["files"][folder], origins=found
+    )
 
 
 CELLS: tuple[Callable[[Pictures], Cell | None], ...] = (
@@ -184,6 +199,7 @@ CELLS: tuple[Callable[[Pictures], Cell | None], ...] = (
     _disparity,
     _confidence,
     _holes,
+    _left_holes,
 )
 """What makes the cells of a row, from left to right; each returns None where the sample lacks what it shows."""
 

@@ -12,10 +12,13 @@ __all__ = ["ORIGIN_WORDS", "cell_figure", "sample_row"]
 
 ORIGIN_WORDS = {
     Origin.CRACK: ("crack", "a gap of a pixel or two where a surface was stretched"),
-    Origin.DISOCCLUSION: ("disocclusion", "background that only the right eye sees"),
-    Origin.BORDER: ("border", "beyond the right edge of the left view"),
+    Origin.DISOCCLUSION: ("disocclusion", "background that only the new eye sees"),
+    Origin.BORDER: ("border", "beyond the edge of the photo"),
     Origin.CONTAMINATED_RIM: ("rim", "edge pixels that mix foreground and background"),
-    Origin.GENERATED: ("generated", "painted anew although a left pixel landed there"),
+    Origin.GENERATED: (
+        "generated",
+        "painted for another reason: the disparity there is unknown, or the part preferred its own pixel to the one that landed",
+    ),
 }
 """What each origin is called on the page, and what it means."""
 
@@ -75,15 +78,15 @@ def cell_figure(cell: Cell, folder: str = "") -> Markup:
             )
         )
     if cell.origins:
-        caption.append(element("span", *(_origin(code) for code in cell.origins), class_="origins"))
+        caption.append(element("span", *(_origin(*each) for each in cell.origins.items()), class_="origins"))
     return element("figure", button, element("figcaption", *caption), class_="cell")
 
 
-def _origin(code: Origin) -> Markup:
-    """A swatch with its word, for the caption of the holes."""
+def _origin(code: Origin, share: float) -> Markup:
+    """A swatch with its word and the share of the view, for the caption of the holes."""
     word, meaning = ORIGIN_WORDS[code]
     swatch = element("span", class_=f"swatch origin-{int(code)}", aria_hidden="true")
-    return element("span", swatch, f" {word}", title=meaning)
+    return element("span", swatch, f" {word} {percent(share)}", title=meaning)
 
 
 def _figures(chosen: Chosen) -> list[Markup]:

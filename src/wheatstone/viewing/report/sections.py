@@ -151,8 +151,8 @@ def _guide() -> Markup:
         _meaning("Confidence", "How far to trust the disparity: white is 1, black is 0."),
         _meaning(
             "Holes",
-            "Where no pixel of the left view lands in the right one, so that it was painted (in rendered and measured pairs: "
-            "what the right eye alone sees):",
+            "Where no pixel of the photo lands in the new view, so that it was painted, with the share of the view "
+            "(in rendered and measured pairs: what the right eye alone sees):",
             element("ul", *swatches, class_="swatches"),
         ),
     ]
@@ -298,7 +298,11 @@ def _made_by(data: ReportData) -> Markup:
     if rule := rule.get("rule") if isinstance(rule, Mapping) else rule:
         named["rule"] = rule
     named["seed"] = data.header["seed"]
-    order = [role for role in ("depth", "rule", "synthesizer") if role in named]
+    if "disparity" in data.header["config"]:
+        named["disparity"] = "given"
+    if side := data.header["config"].get("synthetic_view"):
+        named["synthetic view"] = side
+    order = [role for role in ("depth", "rule", "disparity", "synthesizer", "synthetic view") if role in named]
     order += [role for role in named if role not in order]
     return join([join([f"{role} ", element("b", named[role])]) for role in order], " · ")
 
