@@ -140,6 +140,9 @@ def test_vkitti2(tmp_path):
     assert sky.keys == ["Scene01/clone/00001"]
     assert bool(sky[0].valid.all())
     assert float(sky[0].disparity[0, 0, 0]) == 0
+    one = load_dataset(f"vkitti2={tmp_path / 'Scene01/clone'}")
+    assert one.keys == ["00001"]
+    assert one[0].views["left"].shape == samples[1].views["left"].shape
 
 
 def test_tartanair(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wheatstone.datasets.decoding import Coded
 from wheatstone.datasets.pairs import LazyPairs, PairFiles, PairFolder, find_pairs, one_of, require_folder
-from wheatstone.datasets.tree import Listing
+from wheatstone.datasets.tree import Listing, key_prefix
 
 __all__ = ["load"]
 
@@ -34,7 +34,8 @@ def load(path: Path, part: str | None = None, left_right: bool = False) -> PairF
     keys = []
     for folder in folders:
         names = sorted(name for name in listing.files(path / folder) if name.endswith(_IMAGE))
-        keys += [f"{folder}/{name[: -len(_IMAGE)]}".lstrip("/") for name in names]
+        prefix = key_prefix(path, path / folder)
+        keys += [prefix + name.removesuffix(_IMAGE) for name in names]
     pairs = find_pairs(LazyPairs(keys, _Files(path)), path, "CREStereo", layout, listing)
     return PairFolder("crestereo", pairs, _LICENCE, left_right)
 

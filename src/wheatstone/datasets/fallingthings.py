@@ -8,7 +8,7 @@ import numpy as np
 
 from wheatstone.datasets.decoding import Depth
 from wheatstone.datasets.pairs import LazyPairs, PairFiles, PairFolder, find_pairs, one_of, require_folder
-from wheatstone.datasets.tree import Listing
+from wheatstone.datasets.tree import Listing, key_prefix
 from wheatstone.errors import FileFormatError
 from wheatstone.files import read_bytes
 
@@ -40,9 +40,9 @@ def load(path: Path, part: str | None = None, left_right: bool = False) -> PairF
     listing = Listing()
     keys = []
     for place in listing.holders(path if part is None else path / one_of("part", part, ("single", "mixed")), _SETTINGS):
-        folder = place.relative_to(path).as_posix()
         names = sorted(name for name in listing.files(place) if name.endswith(_IMAGE))
-        keys += [name[: -len(_IMAGE)] if folder == "." else f"{folder}/{name[: -len(_IMAGE)]}" for name in names]
+        prefix = key_prefix(path, place)
+        keys += [prefix + name.removesuffix(_IMAGE) for name in names]
     pairs = find_pairs(LazyPairs(keys, _Files(path)), path, "Falling Things", layout, listing)
     return PairFolder("fallingthings", pairs, _LICENCE, left_right)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from wheatstone.datasets.decoding import Coded, Mask, Npy, is_full
 from wheatstone.datasets.pairs import PairFiles, PairFolder, find_pairs, one_of, require_folder
-from wheatstone.datasets.tree import Listing
+from wheatstone.datasets.tree import Listing, key_prefix
 
 __all__ = ["load_booster", "load_instereo2k"]
 
@@ -74,7 +74,7 @@ def _booster(listing: Listing, scene: Path, name: str, root: Path, with_truth: b
     if listing.has(scene / "mask_cat.png"):
         masks.append(Mask(scene / "mask_cat.png", "transparent_or_mirror", _transparent))
     return PairFiles(
-        key=f"{scene.relative_to(root).as_posix()}/{name.removesuffix('.png')}".removeprefix("./"),
+        key=key_prefix(root, scene) + name.removesuffix(".png"),
         left=scene / "camera_00" / name,
         right=scene / "camera_02" / name,
         truth=scene / "disp_00.npy" if with_truth else None,

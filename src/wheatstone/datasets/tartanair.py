@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wheatstone.datasets.decoding import Depth
 from wheatstone.datasets.pairs import LazyPairs, PairFiles, PairFolder, find_pairs, one_of, require_folder
-from wheatstone.datasets.tree import Listing
+from wheatstone.datasets.tree import Listing, key_prefix
 from wheatstone.errors import DatasetError
 
 __all__ = ["load"]
@@ -38,9 +38,9 @@ def load(path: Path, difficulty: str | None = None, left_right: bool = False) ->
     for place in listing.holders(path, "image_left"):
         if difficulty is not None and difficulty not in place.parts:
             continue
-        folder = place.relative_to(path).as_posix()
         images = sorted(name for name in listing.files(place / "image_left") if name.endswith("_left.png"))
-        keys += [name.removesuffix("_left.png") if folder == "." else f"{folder}/{name[:-9]}" for name in images]
+        prefix = key_prefix(path, place)
+        keys += [prefix + name.removesuffix("_left.png") for name in images]
         depths.add(tuple(f"depth_{side}" in listing.folders(place) for side in ("left", "right")))
     if len(depths) > 1:
         raise DatasetError(f"{path}: some trajectories have depth_left and depth_right and others not; {_HINT}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wheatstone.errors import DatasetError
 
-__all__ = ["Listing"]
+__all__ = ["Listing", "key_prefix"]
 
 _DEPTH = (
     8  # below the folder that the user names; no official layout is deeper, and links that go round in circles end here
@@ -71,3 +71,9 @@ class Listing:
                 raise DatasetError(f"{place}: cannot be listed: {error.strerror or error}") from error
             self._known[place] = frozenset(files), tuple(sorted(folders))
         return self._known[place]
+
+
+def key_prefix(root: Path, folder: Path) -> str:
+    """What the keys of samples in `folder` begin with: its path below `root` and a slash; nothing for `root` itself."""
+    inside = folder.relative_to(root).as_posix()
+    return "" if inside == "." else f"{inside}/"

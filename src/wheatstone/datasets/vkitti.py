@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wheatstone.datasets.decoding import Depth
 from wheatstone.datasets.pairs import LazyPairs, PairFiles, PairFolder, find_pairs, require_folder
-from wheatstone.datasets.tree import Listing
+from wheatstone.datasets.tree import Listing, key_prefix
 
 __all__ = ["load"]
 
@@ -39,7 +39,8 @@ def load(path: Path, variations: Sequence[str] | str = (), sky: bool = False, le
             continue
         images = sorted(listing.files(place / "frames" / "rgb" / "Camera_0"))
         stems = [name[4:-4] for name in images if name.startswith("rgb_") and name.endswith(".jpg")]
-        keys += [f"{place.relative_to(path).as_posix()}/{stem}" for stem in stems]
+        prefix = key_prefix(path, place)
+        keys += [prefix + stem for stem in stems]
         other = other and bool(listing.files(place / "frames" / "depth" / "Camera_1"))
     pairs = LazyPairs(keys, _Frames(path, other, sky))
     return PairFolder("vkitti2", find_pairs(pairs, path, "Virtual KITTI 2", layout, listing), _LICENCE, left_right)
