@@ -7,6 +7,7 @@ tensors, and n / sqrt(inputs of one output) for everything else; stored as float
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
 
@@ -31,6 +32,7 @@ def fill(network: nn.Module) -> None:
     network.load_state_dict(deterministic_state({key: value.shape for key, value in network.state_dict().items()}))
 
 
+@lru_cache(maxsize=4096)  # the tests of a network ask for the same weights again and again; nobody writes to them
 def deterministic_tensor(key: str, shape: tuple[int, ...]) -> Tensor:
     if key.endswith("num_batches_tracked"):
         return torch.zeros(shape, dtype=torch.long)
