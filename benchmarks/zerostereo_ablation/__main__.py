@@ -1,16 +1,18 @@
 """The ablation of ZeroStereo (Table 1 of the paper), small: what each step of its data and loss changes for one matcher.
 
     python benchmarks/zerostereo_ablation OUT --minutes 10
-    python benchmarks/zerostereo_ablation OUT --steps 20000 --batch 16 --scenes 5000 --device cuda
+    python benchmarks/zerostereo_ablation OUT --steps 20000 --batch 16 --scenes 5000 --draws 0 --device cuda --workers 8
     python benchmarks/zerostereo_ablation OUT --photos FOLDER --minutes 600
 
 Every row trains the same network from random weights, on the same pictures, for equally many steps of equal size, with several
 seeds; only what the row names differs. All rows are scored on the same pairs: real ones with truth (`--real`) and
 rendered scenes that no training sees. Beside them: semi-global matching, the best constant, the network untrained, and the
-network trained on true pairs of the same scenes.
+network trained on true pairs of the same scenes. The default network is given the answer of semi-global matching and mends
+it, so a few hundred steps say something; `--matcher embedded`, `raft` and `igev` start from nothing and need thousands.
 
 Pictures are the left views of rendered scenes, with the depth of the embedded estimator (`estimated`) or with true depth
-spoilt as an estimator would (`degraded`), or photos. A finished run is a file OUT/results/*.json and is not made again;
+spoilt as an estimator would (`degraded`), or photos. A few pairs of each picture, at scales of their own, are made ahead
+and shared by rows and seeds. A finished run is a file OUT/results/*.json and is not made again;
 OUT/table.md and OUT/summary.json are written after every run. With the same OUT a stopped series goes on.
 """
 
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pairs import SeriesPairs
 from rows import MATCHERS, ROWS, Run, all_runs, result_file
 from scores import control_figures, keys_of, scores_of, test_pairs
 from tables import machine, write_report
@@ -35,8 +38,11 @@ from wheatstone.files import write_bytes
 from wheatstone.matching import load_matcher
 from wheatstone.progress import Clock
 from wheatstone.training import train
+from wheatstone.training.order import DataSource
+from wheatstone.training.scene_pairs import ScenePairs
 
 STEPS_THAT_TIME = 6
+CROP_MULTIPLE = 32
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,10 +64,12 @@ def _series(options: argparse.Namespace) -> None:
     out: Path = options.out
     tests = test_pairs(options)
     keys = {name: keys_of(samples) for name, samples in tests.items()}
-    _keep(out / "tests.json", keys, f"{out} was measured on other pairs: use a new folder")
+    measured = {"pairs": keys, "resolution": options.resolution}
+    _keep(out / "tests.json", measured, f"{out} was measured on other pairs: use a new folder")
+    controls = control_figures(options, tests)
+    _make_pairs(options)
     steps = options.steps or _planned_steps(options, tests)
     runs = all_runs(options, steps)
-    controls = control_figures(options, tests)
     done = [run for run in runs if result_file(out, run).is_file()]
     clock = Clock("runs", len(runs), len(done))
     count = len(done)
@@ -79,16 +87,48 @@ def _series(options: argparse.Namespace) -> None:
     print(write_report(out, options, runs, controls, tests))
 
 
-def _train(run: Run, options: argparse.Namespace, folder: Path, steps: int | None = None) -> Path:
-    """Train a run to its end, or a few steps of it; the folder of the matcher's weights."""
+def _source(run: Run, options: argparse.Namespace) -> DataSource:
+    """The data of a run."""
     cache = options.out / "cache"
     source = run.recipe.data
     given = {"folder": options.photos or cache, "cache": cache} if source.takes("cache") else {"folder": cache}
-    data = source(**given, seed=0)
+    found: DataSource = source(**given, seed=0)
+    return found
+
+
+def _make_pairs(options: argparse.Namespace) -> None:
+    """Make what all seeds share; a second call finds it there."""
+    file, began = options.out / "pairs.json", time.process_time()
+    before = json.loads(file.read_text())["cpu_minutes"] if file.is_file() else 0.0
+    for run in all_runs(_with(options, seeds=1), 2):
+        source = _source(run, options)
+        with progress_bar() as progress:
+            if isinstance(source, SeriesPairs):
+                source.fill(progress)
+            elif isinstance(source, ScenePairs):
+                source.scenes.fill(progress=progress)
+    minutes = before + (time.process_time() - began) / 60
+    write_bytes(file, (json.dumps({"cpu_minutes": round(minutes, 2)}) + "\n").encode())
+
+
+def _with(options: argparse.Namespace, **changes: Any) -> argparse.Namespace:
+    return argparse.Namespace(**{**vars(options), **changes})
+
+
+def _train(run: Run, options: argparse.Namespace, folder: Path, steps: int | None = None) -> Path:
+    """Train a run to its end, or a few steps of it; the folder of the matcher's weights."""
     recipe = run.recipe if steps is None else run.recipe.with_changes(steps=steps)
     with progress_bar() as progress:
         show = progress if options.verbose else None
-        result = train(recipe, data, folder, resume=True, progress=show, device=options.device, workers=options.workers)
+        result = train(
+            recipe,
+            _source(run, options),
+            folder,
+            resume=True,
+            progress=show,
+            device=options.device,
+            workers=options.workers,
+        )
     return result.parts["matcher"]
 
 
@@ -100,7 +140,7 @@ def _one(run: Run, options: argparse.Namespace, tests: Mapping[str, Any]) -> dic
     cpu = time.process_time() - began
     training = json.loads((weights / "training.json").read_text())
     matcher = load_matcher(str(weights)).to(device=options.device)
-    figures, items = scores_of(matcher, tests)
+    figures, items = scores_of(matcher, tests, options.resolution)
     if not options.keep:
         shutil.rmtree(folder)
     return {
@@ -132,11 +172,12 @@ def _planned_steps(options: argparse.Namespace, tests: Mapping[str, Any]) -> int
         weights = _train(trial, options, folder, steps)
         seconds.append(now() - began)
         began = now()
-        scores_of(load_matcher(str(weights)).to(device=options.device), tests)
+        scores_of(load_matcher(str(weights)).to(device=options.device), tests, options.resolution)
         scoring = now() - began
         shutil.rmtree(folder)
     step = (seconds[1] - seconds[0]) / (STEPS_THAT_TIME - 1)
-    share = 60 * options.minutes / len(runs)  # of one run
+    made = json.loads((options.out / "pairs.json").read_text())["cpu_minutes"]
+    share = 60 * max(0.0, options.minutes - made) / len(runs)  # of one run
     steps = max(2, int((share - scoring - max(0.0, seconds[0] - step)) / step))
     print(f"{len(runs)} runs of {steps} steps: {step:.2f} s a step, {scoring:.0f} s to score", flush=True)
     write_bytes(file, json.dumps({"steps": steps, "seconds_a_step": step}).encode())
@@ -158,17 +199,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     size.add_argument(
         "--minutes", type=float, default=30.0, help="CPU-minutes of the whole series (with --device: minutes)"
     )
-    size.add_argument("--steps", type=int, help="steps of every run, instead of what fits into --minutes")
-    size.add_argument("--seeds", type=int, default=3)
-    size.add_argument("--scenes", type=int, default=300, help="rendered pictures to train on")
-    size.add_argument("--size", type=_pair, default=(240, 320), help="their height,width, px")
-    size.add_argument("--batch", type=int, default=4)
-    size.add_argument("--crop", type=_pair, default=(96, 192), help="height,width of a training crop, px")
-    size.add_argument("--tests", type=int, default=12, help="held-out scenes to score")
+    size.add_argument("--steps", type=_count, help="steps of every run, instead of what fits into --minutes")
+    size.add_argument("--seeds", type=_count, default=3)
+    size.add_argument("--scenes", type=_count, default=100, help="rendered pictures to train on")
+    size.add_argument("--size", type=_pair, default=(128, 224), help="their height,width, px")
+    size.add_argument(
+        "--draws", type=_count, default=2, help="pairs kept of every picture; 0 makes a new one every time"
+    )
+    size.add_argument("--batch", type=_count, default=4)
+    size.add_argument("--crop", type=_pair, default=(64, 160), help="height,width of a training crop, px")
+    size.add_argument("--tests", type=_count, default=12, help="held-out scenes to score")
+    size.add_argument("--resolution", type=float, default=0.5, help="of the views a matcher sees when it is scored")
     what = parser.add_argument_group("what")
     what.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
+    what.add_argument("--estimated-rows", nargs="+", choices=list(ROWS), help="fewer rows for estimated depth")
     what.add_argument("--depth", nargs="+", choices=("degraded", "estimated"), default=["degraded", "estimated"])
-    what.add_argument("--degrade", type=float, default=1.0, help="how far true depth is spoilt; 0 is exact")
+    what.add_argument("--degrade", type=float, default=2.0, help="how far true depth is spoilt; 0 is exact")
     what.add_argument("--estimator", default="embedded", help="depth estimator of `estimated`")
     what.add_argument("--photos", type=Path, help="train on these photos instead of rendered views")
     what.add_argument("--max-side", type=int, default=640, help="photos are reduced to this, px")
@@ -176,18 +222,27 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--filler", default="embedded", help="paints holes: rows, embedded, a folder, or zerostereo=FOLDER"
     )
-    what.add_argument("--matcher", choices=list(MATCHERS), default="embedded")
+    what.add_argument("--matcher", choices=list(MATCHERS), default="started")
     what.add_argument("--real", default=_default_real(), help="real pairs with truth, as `load_dataset` takes them")
     what.add_argument("--no-supervised", dest="supervised", action="store_false", help="leave that row out")
     how = parser.add_argument_group("how")
-    how.add_argument("--lr", type=float, default=1e-3)
-    how.add_argument("--precision", choices=("no", "bf16"), default="no")
+    how.add_argument("--lr", type=float, default=5e-4)
+    how.add_argument("--precision", choices=("no", "bf16"), default="bf16")
     how.add_argument("--device", default="cpu", help="cuda for a GPU")
-    how.add_argument("--threads", type=int, default=1)
-    how.add_argument("--workers", type=int, default=0, help="processes that prepare data")
+    how.add_argument("--threads", type=_count, default=1)
+    how.add_argument("--workers", type=_count, default=0, help="processes that prepare data")
     how.add_argument("--keep", action="store_true", help="keep the weights of every run")
     how.add_argument("--verbose", action="store_true", help="show the progress of every run")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.minutes <= 0 or options.lr <= 0 or options.degrade < 0 or options.resolution <= 0:
+        parser.error("--minutes, --lr and --resolution must be positive, --degrade not negative")
+    if 0 in (options.seeds, options.steps, options.scenes, options.batch, options.tests, options.threads):
+        parser.error("only --draws and --workers may be 0")
+    if options.crop[0] % CROP_MULTIPLE or options.crop[1] % CROP_MULTIPLE:
+        parser.error(f"the sides of --crop must be multiples of {CROP_MULTIPLE}")
+    if options.photos is not None and not options.photos.exists():
+        parser.error(f"--photos {options.photos}: no such file or folder")
+    return options
 
 
 def _default_real() -> str:
@@ -196,8 +251,23 @@ def _default_real() -> str:
 
 
 def _pair(text: str) -> tuple[int, int]:
-    height, width = (int(side) for side in text.split(","))
+    try:
+        height, width = (int(side) for side in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not height,width") from None
+    if min(height, width) < CROP_MULTIPLE:
+        raise argparse.ArgumentTypeError(f"{text!r}: sides must be {CROP_MULTIPLE} px or more")
     return height, width
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return number
 
 
 if __name__ == "__main__":

@@ -42,10 +42,13 @@ ROWS = {
 }
 
 _SMALL = {form: recipes[f"zerostereo-{form}-small"] for form in ("raft", "igev")}
-# The architecture that ships, without semi-global matching: of the family of IGEV-Stereo (a start value from an aggregated
-# volume, then recurrent steps), and the one that learns most in a CPU-minute.
-_EMBEDDED = Build("wheatstone.matching.embedded:EmbeddedMatcher", {"start": "none", "iterations": 4})
+# The architecture that ships, narrower: of the family of IGEV-Stereo (a start value from an aggregated volume, then recurrent
+# steps). With semi-global matching to start from, as it ships, it needs the fewest steps.
+_NARROW = {"iterations": 3, "widths": (16, 32, 48, 64), "volume": 8, "hidden": (32, 16)}
+_EMBEDDED = Build("wheatstone.matching.embedded:EmbeddedMatcher", {**_NARROW, "start": "none"})
+_STARTED = Build("wheatstone.matching.embedded:EmbeddedMatcher", {**_NARROW, "start": "sgbm"})
 MATCHERS: dict[str, tuple[Build, str]] = {
+    "started": (_STARTED, "igev"),
     "embedded": (_EMBEDDED, "igev"),
     "raft": (_SMALL["raft"].parts["matcher"], "raft"),
     "igev": (_SMALL["igev"].parts["matcher"], "igev"),
@@ -75,19 +78,16 @@ def result_file(out: Path, run: Run) -> Path:
 
 
 def all_runs(options: argparse.Namespace, steps: int) -> list[Run]:
-    """All trainings, those first that make a complete table soonest."""
+    """All trainings: all rows with one seed, then with the next, so that a stopped series has whole tables."""
     depths = ["estimated"] if options.photos else options.depth
     runs: list[Run] = []
-    for depth in depths:
-        for seed in range(options.seeds):
-            runs += [Run(depth, row, seed, _recipe(options, depth, row, seed, steps)) for row in options.rows]
-    if not options.photos and options.supervised:
-        true = [
-            Run("true", SUPERVISED, seed, _recipe(options, "true", SUPERVISED, seed, steps))
-            for seed in range(options.seeds)
-        ]
-        first = len(options.rows) * options.seeds
-        runs[first:first] = true
+    for seed in range(options.seeds):
+        for depth in depths:
+            rows = options.estimated_rows or options.rows if depth == "estimated" else options.rows
+            runs += [Run(depth, row, seed, _recipe(options, depth, row, seed, steps)) for row in rows]
+    if options.supervised and not options.photos:
+        seeds = range(options.seeds)
+        runs += [Run("true", SUPERVISED, seed, _recipe(options, "true", SUPERVISED, seed, steps)) for seed in seeds]
     return runs
 
 
@@ -97,24 +97,30 @@ def _recipe(options: argparse.Namespace, depth: str, row: str, seed: int, steps:
     small = _SMALL[form]
     augmentation = {**small.data.options["augmentation"], "crop": tuple(options.crop)}
     iterations = part.options["iterations"]
+    started = part.options.get("start") == "sgbm"
     loss: dict[str, Any] = {"form": form, "iterations": iterations, "confident": False}
     if row == SUPERVISED:
         settings = {"pairs": options.scenes, "size": tuple(options.size), "cameras": 0.0, "unlike": 0.0}
+        settings["start"] = 1.0 if started else None
         data = Build("wheatstone.training.scene_pairs:scene_pairs", {**settings, "augmentation": augmentation})
     else:
         variant = ROWS[row]
         loss |= {"confident": variant.confident, "photometric": variant.photometric}
         making: dict[str, Any] = {
+            **{name: value for name, value in small.data.options.items() if name != "confident"},
+            "scenes": options.scenes,
+            "size": tuple(options.size),
+            "augmentation": augmentation,
             "rule": ADAPTIVE if variant.adaptive else _pixel_range(options),
             "fill": _filler(options.filler) if variant.painted else "background",
             "degrade": None if depth == "estimated" else options.degrade,
             "depth": options.estimator,
             "max_side": options.max_side,
+            "draws": options.draws,
+            "started": started,
+            "confident": variant.confident,
         }
-        data = replace(
-            small.data, options={**small.data.options, "scenes": options.scenes, "size": tuple(options.size)}
-        )
-        data = replace(data, options={**data.options, "augmentation": augmentation, **making})
+        data = Build("pairs:series_pairs", making)
     return replace(
         small,
         name=f"ablation-{row}",

@@ -36,9 +36,9 @@ def keys_of(samples: Any) -> list[str]:
     return list(samples.keys) if hasattr(samples, "keys") else [sample.key for sample in samples]
 
 
-def scores_of(matcher: Any, tests: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def scores_of(matcher: Any, tests: Mapping[str, Any], resolution: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Means over the pairs of every test, each pair the same, and the figures of each pair."""
-    protocol = MatcherProtocol(regions=("all",), thresholds=(2, 3), edge_radius=0)
+    protocol = MatcherProtocol(regions=("all",), thresholds=(2, 3), edge_radius=0, resolution=resolution)
     items: dict[str, dict[str, dict[str, float]]] = {}
     for name, samples in tests.items():
         score = MatcherEvaluation(samples, protocol=protocol)
@@ -65,7 +65,7 @@ def control_figures(options: argparse.Namespace, tests: Mapping[str, Any]) -> di
                     matcher = MATCHERS[options.matcher][0]()
             else:
                 matcher = matcher_control(name)
-            figures, items = scores_of(matcher, tests)
+            figures, items = scores_of(matcher, tests, options.resolution)
             write_bytes(file, (json.dumps({"figures": figures, "items": items}, indent=1) + "\n").encode())
         found[name] = json.loads(file.read_text())["figures"]
     return found
