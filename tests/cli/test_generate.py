@@ -135,6 +135,10 @@ def test_strict_and_going_on(generated, odd_photos, capsys):
         (["{photos}", "{photos}/readme.md/out"], "cannot be written"),
         (["{photos}", "{photos}"], "all photos lie in the output folder"),
         (["{photos}", "{out}", "--device", "abacus"], "cannot be used here"),
+        (
+            ["{photos}", "{out}", "--disparity-zero", "known"],
+            "--disparity-zero says how to read the files of --disparity-dir",
+        ),
     ],
 )
 def test_bad_calls_exit_with_2_and_one_line(odd_photos, tmp_path, capsys, arguments, message):
@@ -213,6 +217,56 @@ def test_again_takes_the_options_of_a_data_set(generated, odd_photos, tmp_path, 
         main(["generate", "--again", str(tmp_path), str(tmp_path / "three")])
     assert exit_.value.code == 2
     assert "no dataset.json" in capsys.readouterr().err
+
+
+def test_disparity_from_files_and_the_other_eye(tmp_path, capsys):
+    """Sparse KITTI-like maps, the photo as right eye; what was typed can be run again."""
+    photos, maps, out = tmp_path / "in", tmp_path / "maps", tmp_path / "out"
+    for folder in (photos, maps):
+        folder.mkdir()
+    codes = np.full((60, 80), 1500, np.uint16)
+    codes[np.random.default_rng(0).random(codes.shape) < 0.6] = 0
+    for name in ("a", "b"):
+        cv2.imwrite(str(photos / f"{name}.png"), _picture(seed=ord(name)))
+    cv2.imwrite(str(maps / "a.png"), codes)
+    options = [
+        "--disparity-dir",
+        str(maps),
+        "--synthetic-view",
+        "left",
+        "--synthesizer",
+        "rows",
+        "--report-samples",
+        "0",
+    ]
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", str(photos), str(out), *options])
+    assert exit_.value.code == 0
+    said = capsys.readouterr().out
+    assert "1 photo gave no sample" in said
+    assert "b.png: no disparity file: none of b.pfm, b.npy" in said
+    assert "KITTI's, 256 codes a pixel" in said
+    assert "the photo is the right view" in said
+    dataset = load_dataset(out)
+    sample = dataset[0]
+    assert np.array_equal(sample.extras["valid_right"][0].numpy(), codes > 0)
+    assert sample.extras["disparity_right"].unique().tolist() == [0, 1500 / 256]
+    assert np.array_equal(to_uint8(sample.views["right"]), _picture(seed=ord("a"))[..., ::-1])
+    assert "depth" not in dataset.header["parts"]
+    assert verify_dataset(out).ok
+    with pytest.raises(SystemExit) as exit_:
+        main(["generate", "--again", str(out), str(tmp_path / "two")])
+    assert exit_.value.code == 0
+    assert load_dataset(tmp_path / "two").header["config_sha256"] == dataset.header["config_sha256"]
+    for wrong, words in (
+        (["--disparity-png-scale", "100"], "is now 100"),
+        (["--rule", "uniform"], "--rule has no effect"),
+        (["--depth", "row-prior"], "--depth has no effect"),
+    ):
+        with pytest.raises(SystemExit) as exit_:
+            main(["generate", str(photos), str(out), *options, *wrong])
+        assert exit_.value.code == 2
+        assert words in capsys.readouterr().err
 
 
 def _small_files():

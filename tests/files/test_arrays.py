@@ -21,6 +21,20 @@ def test_maps_come_back(tmp_path, dtype):
     assert (read_map(tmp_path / "two.npz", key="confidence") == MAP).all()
 
 
+def test_a_npz_may_say_what_is_known(tmp_path):
+    valid = MAP > 20
+    for name, stated in {"bool": valid, "number": valid.astype(np.uint8), "batch": valid[None, None]}.items():
+        np.savez(tmp_path / f"{name}.npz", disparity=MAP, valid=stated)
+        assert (read_disparity(tmp_path / f"{name}.npz")[1][0, 0].numpy() == valid).all()
+    holed = np.where(MAP > 80, np.nan, MAP)
+    np.savez(tmp_path / "both.npz", disparity=holed, valid=valid)
+    assert (read_disparity(tmp_path / "both.npz")[1][0, 0].numpy() == (valid & (MAP <= 80))).all()
+    for name, stated, words in (("share", MAP, "True and False"), ("size", valid[:2], r"`valid` is \[2, 4\]")):
+        np.savez(tmp_path / f"{name}.npz", disparity=MAP, valid=stated)
+        with pytest.raises(FileFormatError, match=words):
+            read_disparity(tmp_path / f"{name}.npz")
+
+
 def test_a_npz_without_the_key_says_what_it_holds(tmp_path):
     np.savez(tmp_path / "a.npz", left=MAP, right=MAP)
     with pytest.raises(FileFormatError, match=r"a.npz: has no array 'disparity', it holds left, right"):

@@ -295,6 +295,37 @@ def test_pick_never_mixes():
     assert (picked[landing.hole] == 0).all()
 
 
+def test_disparity_of_the_new_view_leads_back_to_the_source():
+    """On a slanted surface colours are interpolated, and disparity with them: fetched there, it gives the very colour."""
+    column = torch.arange(64.0).expand(1, 1, 2, 64)
+    disparity = 3 + 0.17 * column
+    landing = ForwardWarper().landing(disparity)
+    there, colour = landing.pick_disparity(disparity), landing.splat(column)
+    known = ~landing.hole
+    back = (column + there)[known]  # x_left = x_right + d
+    both = known & (landing.up != landing.down)
+    assert both.float().mean() > 0.7
+    assert (back - colour[known])[both[known]].abs().max() < 2e-3  # splat is dimmed by up to 1e-4 of its value
+    step = disparity + 20 * (column > 30)
+    at_step = ForwardWarper().landing(step)
+    values = at_step.pick_disparity(step)[~at_step.hole]
+    assert not ((values > 8.3) & (values < 28)).any()  # nothing between the two surfaces
+
+
+@pytest.mark.parametrize("method", ["two-tap", "nearest"])
+def test_a_move_to_the_other_side_is_made_in_the_mirror(method):
+    generator = torch.Generator().manual_seed(4)
+    image, disparity = torch.rand(2, 3, 5, 40, generator=generator), torch.rand(2, 1, 5, 40, generator=generator) * 9
+    valid = torch.rand(2, 1, 5, 40, generator=generator) > 0.2
+    warper = ForwardWarper(method)
+    there = warper.landing_at(disparity, valid, -0.5)
+    seen = warper(image.flip(-1), disparity.flip(-1) * 0.5, valid.flip(-1))
+    assert torch.equal(there.splat(image), seen.image.flip(-1))
+    assert torch.equal(there.hole, seen.hole.flip(-1))
+    assert torch.equal(there.visible, seen.visible.flip(-1))
+    assert torch.equal(warper.landing_at(disparity, valid, 1).splat(image), warper(image, disparity, valid).image)
+
+
 def test_errors():
     with pytest.raises(REFUSED, match="softmax"):
         ForwardWarper("softmax")

@@ -106,6 +106,26 @@ def test_disparity_of_the_view_leads_back_to_the_photograph():
         assert (warped.disparity[warped.hole] == 0).all()
 
 
+def test_holes_of_unknown_disparity_are_told_from_the_others():
+    left = torch.rand(1, 3, 6, 60, generator=torch.Generator().manual_seed(0))
+    disparity = torch.full((1, 1, 6, 60), 3.0)
+    disparity[..., 20:30] = 9.0
+    valid = torch.ones_like(disparity, dtype=torch.bool)
+    valid[..., 40:44] = False  # lands at 37..40
+    valid[..., 22:24] = False  # inside the near thing, lands at 13..14 or hides behind
+    dense, partly = Painter()(left, disparity), Painter()(left, disparity, valid)
+    unknown = partly.origin == Origin.GENERATED
+    assert unknown[..., 37:41].all()
+    assert torch.equal(
+        partly.origin.masked_fill(unknown, 0), dense.origin
+    )  # what is no hole of the unknown is as before
+    assert torch.equal(unknown, partly.hole & ~dense.hole)
+    nothing = Painter()(left, disparity, torch.zeros_like(valid))
+    assert nothing.origin.eq(Origin.GENERATED).all()
+    infinite = Painter()(left, disparity.masked_fill(~valid, torch.inf))
+    assert torch.equal(infinite.origin, partly.origin)
+
+
 def test_pictures_and_arrays_are_taken_too():
     array = np.random.default_rng(0).integers(0, 256, (6, 40, 3), dtype=np.uint8)
     _, disparity = pair(batch=1)

@@ -7,7 +7,7 @@ by half of the disparity. (`right`, `left`, `both` as in 2D-to-3D converters: th
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ from wheatstone.datasets.frames import left_frame
 from wheatstone.geometry import ForwardWarper, background_fill
 from wheatstone.samples import Origin, StereoSample, View
 
-__all__ = ["EYES", "PLACES", "Eye", "PhotoMaps", "SyntheticView", "compose", "mirror_view", "on_grid", "paint_eye"]
+__all__ = ["EYES", "PLACES", "Eye", "PhotoMaps", "compose", "mirror_view", "on_grid", "paint_eye"]
 
-SyntheticView = Literal["right", "left", "both"]
+
 Synthesize = Callable[[Tensor, Tensor, Tensor], View]
 
 
@@ -107,7 +107,7 @@ def mirror_view(view: View) -> View:
 
 def compose(
     key: str,
-    synthetic: SyntheticView,
+    synthetic: str,
     photo: PhotoMaps,
     views: Mapping[str, View],
     warper: ForwardWarper,

@@ -27,7 +27,7 @@ from wheatstone.disparity import AdaptiveDisparity, DisparityRule
 from wheatstone.errors import InputError
 from wheatstone.files import Photo, decode_photo, read_bytes
 from wheatstone.generation.batching import Batcher
-from wheatstone.generation.eyes import EYES, Eye, PhotoMaps, SyntheticView, compose, on_grid, paint_eye
+from wheatstone.generation.eyes import EYES, Eye, PhotoMaps, compose, on_grid, paint_eye
 from wheatstone.generation.given import DisparityFolder, GivenDisparity, as_given, fit_disparity
 from wheatstone.geometry import ForwardWarper, clean_disparity
 from wheatstone.samples import Depth, StereoSample, View, image_batch, to_uint8
@@ -87,7 +87,7 @@ class StereoGenerator:
         synthesizer: ViewSynthesizer | str = "embedded",
         *,
         disparities: DisparityFolder | None = None,
-        synthetic_view: SyntheticView = "right",
+        synthetic_view: str = "right",
         complete_unknown: bool = False,
         seed: int = 0,
         max_side: int | None = None,

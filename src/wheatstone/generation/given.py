@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,8 +23,6 @@ SUFFIXES = (".pfm", ".npy", ".npz", ".png", ".disparity.png")
 KITTI_SCALE = 256
 ASK_FROM = 0.05
 """Share of exact zeros from which a map of nothing but numbers may mean "unknown" by them."""
-
-Zero = Literal["known", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class DisparityFolder:
         config: what the reading depends on, beside the files themselves.
     """
 
-    def __init__(self, folder: str | Path, *, png_scale: float | int | None = None, zero: Zero | None = None) -> None:
+    def __init__(self, folder: str | Path, *, png_scale: float | int | None = None, zero: str | None = None) -> None:
         """Point to the folder; nothing is read yet.
 
         Args:
