@@ -93,12 +93,8 @@ def test_errors(tmp_path, matcher):
         load_matcher("igev-stereo", weights=tmp_path / "model.pth", **TINY)
 
 
-def test_folder_round_trip(matcher, tmp_path):
+def test_settings_replace_those_of_a_saved_folder(matcher, tmp_path):
     matcher.save_pretrained(tmp_path)
-    again = load_matcher(str(tmp_path))
-    assert again.config == matcher.config
-    left, right = pair(40, 70)
-    assert torch.equal(again(left, right).disparity, matcher(left, right).disparity)
     assert load_matcher(str(tmp_path), iterations=5).iterations == 5
 
 

@@ -72,7 +72,7 @@ def load_rgbd_mini(path: Path) -> rgbd.DepthFolder:
     return rgbd.DepthFolder("rgbd-mini", frames)
 
 
-class StereoMini(StereoDataset):
+class _StereoMini(StereoDataset):
     """Pairs of several data sets in one list."""
 
     def __init__(self, name: str, pairs: list[tuple[PairFolder, PairFiles]]) -> None:
@@ -86,15 +86,15 @@ class StereoMini(StereoDataset):
         return self.folders[index].read(0)
 
 
-def load_stereo_mini(path: Path) -> StereoMini:
+def load_stereo_mini(path: Path) -> StereoDataset:
     """Twelve pairs with truth: seven of Middlebury, KITTI 2015 and 2012 (sparse), three of FlyingThings3D."""
-    return StereoMini("stereo-mini", _pairs(path))
+    return _StereoMini("stereo-mini", _pairs(path))
 
 
-def load_stereo_mini_dense(path: Path) -> StereoMini:
+def load_stereo_mini_dense(path: Path) -> StereoDataset:
     """The nine pairs of `stereo-mini` whose truth covers the image: not KITTI (LiDAR), not tsukuba (a border without truth)."""
     dense = [(folder, pair) for folder, pair in _pairs(path) if folder.name[:5] != "kitti" and pair.key != "tsukuba"]
-    return StereoMini("stereo-mini-dense", dense)
+    return _StereoMini("stereo-mini-dense", dense)
 
 
 def _pairs(path: Path) -> list[tuple[PairFolder, PairFiles]]:

@@ -18,7 +18,7 @@ from wheatstone.errors import DatasetError, InputError
 from wheatstone.files import read_bytes
 from wheatstone.samples import StereoSample
 
-__all__ = ["Mix", "load", "load_zerostereo", "parse"]
+__all__ = ["Mix", "load", "load_zerostereo", "parse", "repeated"]
 
 _PART = re.compile(r"^(?:([0-9]+\.?[0-9]*|\.[0-9]+)\*)?(.+)$", re.DOTALL)
 

@@ -28,7 +28,7 @@ PRODUCTS = ("left", "right", "disparity", "confidence", "mask_nocc", "mask_inpai
 
 
 @dataclass(frozen=True)
-class Entry:
+class _Entry:
     """Paths of one sample in the order of `PRODUCTS`."""
 
     key: str
@@ -109,7 +109,7 @@ class ZeroStereoDataset(StereoDataset):
         )
 
 
-def _from_list(path: Path, root: Path) -> list[Entry]:
+def _from_list(path: Path, root: Path) -> list[_Entry]:
     entries = []
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -123,11 +123,11 @@ def _from_list(path: Path, root: Path) -> list[Entry]:
             raise DatasetError(
                 f"{path}: line {number} has {len(names)} columns, not the six of {' '.join(PRODUCTS)}; no blanks in names"
             )
-        entries.append(Entry(_key(names[0]), tuple(root / name for name in names)))
+        entries.append(_Entry(_key(names[0]), tuple(root / name for name in names)))
     return entries
 
 
-def _from_folders(folder: Path) -> list[Entry]:
+def _from_folders(folder: Path) -> list[_Entry]:
     entries = []
     for left in _left_folders(folder):
         for picture in sorted(p for p in left.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES):
@@ -135,7 +135,7 @@ def _from_folders(folder: Path) -> list[Entry]:
             paths = [picture, *(left.parent / name / inside for name in PRODUCTS[1:])]
             suffixes = (picture.suffix, ".png", ".npy", ".npy", ".png", ".png")
             key = str(picture.relative_to(folder))
-            entries.append(Entry(_key(key), tuple(p.with_suffix(s) for p, s in zip(paths, suffixes, strict=True))))
+            entries.append(_Entry(_key(key), tuple(p.with_suffix(s) for p, s in zip(paths, suffixes, strict=True))))
     return entries
 
 

@@ -21,7 +21,7 @@ from wheatstone.depth.network import NetworkDepth
 from wheatstone.depth.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessor, parse_rule
 from wheatstone.errors import CheckpointError, InputError
 
-__all__ = ["DepthAnythingDepth", "load"]
+__all__ = ["DepthAnythingDepth", "load", "load_saved"]
 
 _UNREAD = ("pretrained.mask_token",)
 

@@ -33,7 +33,7 @@ from wheatstone.matching.mobilenet import MobileNetFeatures
 from wheatstone.matching.official import load_published
 from wheatstone.matching.row_bands import Conv2d, bands, saturate
 
-__all__ = ["PRESETS", "IgevNetwork", "IgevStereo", "load"]
+__all__ = ["PRESETS", "IgevNetwork", "IgevStereo", "context_upsample", "load"]
 
 UNUSED_KEYS = ("cost_agg.conv1_up.bn.*",)
 """What files of the original repository hold and no step of the network reads."""

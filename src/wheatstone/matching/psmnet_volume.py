@@ -41,7 +41,7 @@ class ConvNorm3d(nn.Sequential):
         conv, norm = self
         if torch.is_grad_enabled() or self.training or torch.compiler.is_compiling():
             return saturate(norm(saturate(conv(x))))
-        x = saturate(conv(x)) if isinstance(conv, nn.ConvTranspose3d) else conv3d_bands(conv, _rows_of(x), x.shape)
+        x = saturate(conv(x)) if isinstance(conv, nn.ConvTranspose3d) else _conv3d_bands(conv, _rows_of(x), x.shape)
         return _norm_in_place(norm, x)
 
 
@@ -63,10 +63,10 @@ def first_convolution(block: ConvNorm3d, left: Tensor, right: Tensor, steps: int
         return concatenation_volume(left[..., first:last, :], right[..., first:last, :], steps)
 
     shape = (len(left), 2 * left.shape[1], steps, *left.shape[-2:])
-    return _norm_in_place(norm, conv3d_bands(conv, rows, shape))
+    return _norm_in_place(norm, _conv3d_bands(conv, rows, shape))
 
 
-def conv3d_bands(
+def _conv3d_bands(
     conv: nn.Module, rows: Callable[[int, int], Tensor], shape: torch.Size | tuple[int, ...]
 ) -> Float[Tensor, "B K D h w"]:
     """3x3x3 convolution of a volume of which bands of rows come from a function, without gradients.

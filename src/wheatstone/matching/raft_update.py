@@ -41,7 +41,7 @@ class ConvGRU(nn.Module):
         return torch.lerp(state, candidate.tanh(), update)
 
 
-class MotionEncoder(nn.Module):
+class _MotionEncoder(nn.Module):
     """Correlation samples and the present flow to 128 channels, the last two of them the flow itself."""
 
     def __init__(self, planes: int) -> None:
@@ -60,7 +60,7 @@ class MotionEncoder(nn.Module):
         return torch.cat([self.conv(torch.cat([similar, moved], dim=1)).relu(), flow], dim=1)
 
 
-class FlowHead(nn.Module):
+class _FlowHead(nn.Module):
     """State to a change of the flow, `[B,2,h,w]`."""
 
     def __init__(self, inputs: int) -> None:
@@ -86,11 +86,11 @@ class UpdateBlock(nn.Module):
         super().__init__()
         coarse, middle, fine = hidden_dims
         self.scales = n_gru_layers
-        self.encoder = MotionEncoder(planes)
+        self.encoder = _MotionEncoder(planes)
         self.gru08 = ConvGRU(fine, 128 + middle * (n_gru_layers > 1))
         self.gru16 = ConvGRU(middle, coarse * (n_gru_layers == 3) + fine)
         self.gru32 = ConvGRU(coarse, middle)
-        self.flow_head = FlowHead(fine)
+        self.flow_head = _FlowHead(fine)
         self.mask = nn.Sequential(Conv2d(fine, 256, 3, padding=1), nn.ReLU(), Conv2d(256, factor**2 * 9, 1))
 
     def coarse(self, states: list[Tensor], contexts: Sequence[Context], down_to: int = 1) -> list[Tensor]:

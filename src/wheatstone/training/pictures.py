@@ -39,6 +39,7 @@ __all__ = [
     "degraded_depth",
     "photo_pictures",
     "scene_pictures",
+    "without_confidence",
 ]
 
 

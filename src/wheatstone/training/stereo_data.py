@@ -31,7 +31,7 @@ from wheatstone.training.order import DataSource
 from wheatstone.training.pictures import Picture, Pictures, photo_pictures, scene_pictures, without_confidence
 from wheatstone.training.scene_pairs import scene_pairs
 
-__all__ = ["DatasetPairs", "MadePairs", "made_pairs", "stereo_pairs"]
+__all__ = ["DatasetPairs", "MadePairs", "check_making", "made_pairs", "stereo_pairs"]
 
 BACKGROUND = "background"
 
