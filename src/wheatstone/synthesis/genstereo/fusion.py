@@ -30,7 +30,7 @@ class AdaptiveFusion(nn.Module):
     Source: GenStereo (ICCV 2025), adaptive fusion; names of its 64 weights kept.
     """
 
-    def __init__(self, polarity: Polarity = "known") -> None:
+    def __init__(self, polarity: str = "known") -> None:
         super().__init__()
         if polarity not in get_args(Polarity):
             raise InputError(f"the polarity of the fusion mask must be known or hole, got {polarity!r}")

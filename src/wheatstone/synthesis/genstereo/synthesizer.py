@@ -63,7 +63,7 @@ class GenStereo(ViewSynthesizer):
         steps: int = 50,
         guidance: float = 1.5,
         working_side: int | None = None,
-        composite: Composite | None = None,
+        composite: str | None = None,
         mask_opening: int | None = None,
         colour_match: bool = True,
         official: bool = False,

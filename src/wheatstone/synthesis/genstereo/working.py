@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from wheatstone import geometry
 from wheatstone.geometry import resize_disparity
 
 __all__ = ["WorkingView", "open_mask", "resize_picture", "to_working", "working_size"]
@@ -69,6 +70,4 @@ def open_mask(known: Bool[Tensor, "B 1 H W"], side: int) -> Bool[Tensor, "B 1 H 
     """Take out of a mask what is narrower than `side` pixels (opening by a square; the border of the image does not count)."""
     if side < 2:
         return known
-    margin = side // 2
-    gone = functional.max_pool2d((~known).float(), side, stride=1, padding=margin)
-    return functional.max_pool2d(1 - gone, side, stride=1, padding=margin) > 0.5
+    return geometry.open_mask(known, (side, side))
