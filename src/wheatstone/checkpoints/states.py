@@ -107,7 +107,7 @@ def _restricted_load(path: Path) -> Any:
             ) from error
         raise CheckpointError(f"{path}: is not a weight file torch can read ({error})") from error
     except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        raise CheckpointError(f"{path}: broken or truncated weight file ({error})") from error
+        raise CheckpointError(f"{path}: broken or truncated weight file ({type(error).__name__}: {error})") from error
 
 
 def _tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
