@@ -74,6 +74,8 @@ def test_the_switches_of_the_ablation_are_settings():
     assert recipe.data.options["fill"] == "background"
     assert recipe.objective() != recipes["zerostereo-raft-small"].objective()
     assert parse_rule(",".join(recipe.data.options["rule"])).max_px(100) == 77  # as `made_pairs` reads it
+    given = with_settings(recipes["mfs"], ["data.rule=uniform:low_px=10,high_px=48,official=true"]).data.options["rule"]
+    assert parse_rule(given) == UniformPixels(low_px=10.0, high_px=48.0, official=True)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
@@ -10,6 +10,15 @@ from wheatstone.errors import InputError
 from wheatstone.training.recipe import Build, Recipe
 
 __all__ = ["with_settings"]
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One `PATH=TEXT`, and what the text means."""
+
+    path: str
+    text: str
+    value: Any
 
 
 def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
@@ -28,7 +37,7 @@ def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
         path, separator, text = setting.partition("=")
         if not separator or not path:
             raise InputError(f"cannot read the setting {setting!r}: write FIELD=VALUE, for example steps=1000")
-        recipe = _changed(recipe, path.split("."), _value(text), path)
+        recipe = _changed(recipe, path.split("."), _Setting(path, text, _value(text)))
     return recipe
 
 
@@ -50,17 +59,17 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
 
 
-def _changed(owner: Any, names: list[str], value: Any, path: str) -> Any:
+def _changed(owner: Any, names: list[str], setting: _Setting) -> Any:
     """A copy of `owner` (recipe, settings, build, table) with one entry replaced."""
-    name, *rest = names
+    (name, *rest), path = names, setting.path
     if isinstance(owner, Build):
         given = ("folder", "seed") if path.startswith("data.") else ()  # the trainer hands these to every source
         known = [option for option in owner.known() if option not in given]
         if name in given or not owner.takes(name):
             raise InputError(f"no option {path!r}: {owner.target} has {', '.join(known) or 'none'}")
-        return replace(owner, options=_entry(owner.options, name, rest, value, path))
+        return replace(owner, options=_entry(owner.options, name, rest, setting))
     if isinstance(owner, Mapping):
-        return _entry(owner, name, rest, value, path)
+        return _entry(owner, name, rest, setting)
     if is_dataclass(owner) and not isinstance(owner, type):
         if name not in (known := [entry.name for entry in fields(owner)]):
             raise InputError(f"no field {path!r}: a {type(owner).__name__.lower()} has {', '.join(known)}")
@@ -68,17 +77,17 @@ def _changed(owner: Any, names: list[str], value: Any, path: str) -> Any:
         if name == "parts" and rest and rest[0] not in old:
             raise InputError(f"no part {rest[0]!r} in {path!r}: the parts are {', '.join(old)}")
         if rest:
-            return replace(owner, **{name: _changed(old, rest, value, path)})
-        _check_field(owner, name, value, path)
-        return replace(owner, **{name: _like(old, value, path)})
+            return replace(owner, **{name: _changed(old, rest, setting)})
+        _check_field(owner, name, setting.value, path)
+        return replace(owner, **{name: _like(old, setting)})
     raise InputError(f"{path!r} goes deeper than the recipe does")
 
 
-def _entry(table: Mapping[str, Any], name: str, rest: list[str], value: Any, path: str) -> dict[str, Any]:
+def _entry(table: Mapping[str, Any], name: str, rest: list[str], setting: _Setting) -> dict[str, Any]:
     old = table.get(name)
     if rest:
-        return {**table, name: _changed({} if old is None else old, rest, value, path)}
-    return {**table, name: _like(old, value, path)}
+        return {**table, name: _changed({} if old is None else old, rest, setting)}
+    return {**table, name: _like(old, setting)}
 
 
 def _check_field(owner: Any, name: str, value: Any, path: str) -> None:
@@ -96,8 +105,9 @@ def _check_field(owner: Any, name: str, value: Any, path: str) -> None:
         raise InputError(f"{path} is a number, not {value!r}")
 
 
-def _like(old: Any, value: Any, path: str) -> Any:
+def _like(old: Any, setting: _Setting) -> Any:
     """The value in the kind of the old one, where that says anything."""
+    value, path = setting.value, setting.path
     if old is None or value is None:
         return value
     if isinstance(old, bool) != isinstance(value, bool):
@@ -118,7 +128,7 @@ def _like(old: Any, value: Any, path: str) -> Any:
             raise InputError(f"{path} is a number, not {value!r}")
         return float(value)
     if isinstance(old, str):
-        return value if isinstance(value, str) else str(value)
+        return value if isinstance(value, str) else setting.text  # as it was written, commas and all
     return value
 
 
