@@ -1,36 +1,15 @@
 """Killed at the worst moments and resumed: the same bits, log and best weights as if nothing had happened."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from tests.own_process import start
 
-from wheatstone.training import Build, train
+from wheatstone.training import train
 
+from .run_tiny import SETTINGS, training
 from .tiny import RECIPE, TinyData
-
-SETTINGS = {
-    "steps": 12,
-    # 16 MB, so that writing a checkpoint takes long enough to be caught at it
-    "parts": {"tiny": Build("tests.training.tiny:TinyPart", {"width": 5, "ballast": 4_000_000})},
-    "evaluate": Build("tests.training.tiny:TinyEvaluation"),
-    "evaluate_every": 3,
-    "decides": "error",
-}
-
-
-def in_a_step(out, shown):
-    return (out / "checkpoints").is_dir() and len(shown) >= 5
-
-
-def writing_a_checkpoint(out, shown):
-    return len(shown) >= 4 and any((out / "checkpoints").glob(".unfinished-step-*/*"))
 
 
 @pytest.fixture(scope="module")
@@ -45,26 +24,21 @@ def lines_of(out):
     return [{**line, "seconds": 0} for line in lines]
 
 
-@pytest.mark.parametrize("moment", [in_a_step, writing_a_checkpoint])
+@pytest.mark.parametrize("moment", ["step", "checkpoint"])
 def test_killed_and_resumed_is_bitwise_the_uninterrupted_run(whole, tmp_path, moment):
-    root = Path(__file__).parents[2]
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "tests.training.run_tiny", str(out)]
-    said = tmp_path / "said"
-    with said.open("w") as stream:
-        killed = subprocess.Popen(command, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=stream)
-        try:
-            deadline = time.monotonic() + 120
-            while not moment(out, said.read_text().split()) and killed.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.0005)
-        finally:
-            killed.send_signal(signal.SIGKILL)
-            killed.wait()
-    assert killed.returncode == -signal.SIGKILL, "the run ended before it could be killed"
-    if moment is writing_a_checkpoint:
-        assert list((out / "checkpoints").glob(".unfinished-*")), "it was not killed while it wrote"
+    process, connection = start(training, out, moment)
+    try:
+        assert connection.poll(120), "it never came to that moment"
+        assert connection.recv() == moment
+    finally:
+        process.kill()
+        process.join()
+    half_written = list((out / "checkpoints").glob(".unfinished-*/*"))
+    assert bool(half_written) == (moment == "checkpoint")
     (before,) = (out / "checkpoints").glob("step-*")
-    assert before.name < "step-0000012"
+    assert before.name == "step-0000004"
+    assert len(lines_of(out)) > 4  # the log had gone on
     result = train(RECIPE, TinyData(), out, device="cpu", resume=True, **SETTINGS)
     assert result.step == 12
     assert lines_of(out) == lines_of(whole)

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.own_process import context
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from wheatstone.training import Build, train
+from wheatstone.training import train
 
 from .tiny import RECIPE, TinyData
+from .two_processes import changes_of, trainings
 
 # Rank 0 sees items without any truth and with little, rank 1 those with most of it. The norm of the gradient is above 0.05.
 RUNS = {
@@ -25,39 +28,23 @@ RUNS = {
 }
 
 
-def changes_of(name):
-    changes = dict(RUNS[name])
-    if "part" in changes:
-        changes["parts"] = {"tiny": Build("tests.training.tiny:TinyPart", changes.pop("part"))}
-    if changes.pop("evaluated", False):
-        build = Build("tests.training.tiny:TinyEvaluation")
-        changes |= {"evaluate": build, "evaluate_every": 2, "decides": "error"}
-    return changes
-
-
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
+    """Folder of the runs, and what went wrong on each of two processes started as torchrun starts them."""
     out = tmp_path_factory.mktemp("two")
-    script = Path(__file__).with_name("two_processes.py")
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node=2",
-        "--standalone",
-        str(script),
-        str(out),
-    ]
-    done = subprocess.run(
-        [*command, json.dumps(RUNS)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
+    context()  # the launcher asks for forks of the same server
+    launch = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        run_id="two",
+        start_method="forkserver",
+        monitor_interval=0.05,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return out, done.stderr
+    errors = elastic_launch(launch, trainings)(str(out), RUNS)
+    return out, [errors[rank] for rank in (0, 1)]
 
 
 def last_line(folder):
@@ -66,7 +53,7 @@ def last_line(folder):
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name != "broken"])
 def test_two_processes_are_one_with_the_summed_batch(two, tmp_path, name):
-    changes = {**changes_of(name), "accumulate": 1}  # one process, and the batch in one piece
+    changes = {**changes_of(RUNS[name]), "accumulate": 1}  # one process, and the batch in one piece
     one = train(RECIPE, TinyData(), tmp_path, device="cpu", **changes)
     ours, theirs = load_file(tmp_path / "tiny/model.safetensors"), load_file(two[0] / name / "tiny/model.safetensors")
     start = load_file(two[0] / "plain/tiny/model.safetensors")
@@ -88,8 +75,7 @@ def test_two_processes_are_one_with_the_summed_batch(two, tmp_path, name):
 
 def test_a_broken_item_of_one_process_stops_both_and_is_named(two):
     out, errors = two
-    found = [line for line in errors.splitlines() if "broken: the loss of step 1 is nan" in line]
-    assert len(found) == 2
+    assert all("the loss of step 1 is nan" in found["broken"] for found in errors)
     failure = json.loads((out / "broken" / "failure.json").read_text())
     assert failure["step"] == 1
     assert "item-6" in failure["keys"]
@@ -98,11 +84,15 @@ def test_a_broken_item_of_one_process_stops_both_and_is_named(two):
 
 
 @pytest.mark.slow
-def test_torchrun_starts_the_command(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+def test_torchrun_itself(two, tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    script = str(Path(__file__).with_name("two_processes.py"))
+    clipped = {"clipped": RUNS["clipped"]}
+    subprocess.run([*torchrun, script, str(tmp_path), json.dumps(clipped)], env=surroundings, check=True)
+    ours, theirs = (load_file(root / "clipped/tiny/model.safetensors") for root in (tmp_path, two[0]))
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
     call = ["-m", "wheatstone", "train", "no-such-recipe", str(tmp_path / "out")]
-    done = subprocess.run(
-        [*command, *call], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*torchrun, *call], env=surroundings, capture_output=True, text=True, check=False)
     assert "unknown recipe 'no-such-recipe'" in done.stderr
     assert done.returncode != 0

@@ -1,27 +1,46 @@
-"""Run by torchrun in a test: trainings of the tiny recipe, one after the other: `OUT {"run": {"changed field": ...}}`."""
+"""Trainings of the tiny recipe, one after the other, in each of the processes that torchrun or its launcher starts.
 
-import importlib.util
+As a program: `OUT {"run": {"changed field": ...}}`.
+"""
+
 import json
 import sys
 from pathlib import Path
 
-spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
-tiny = importlib.util.module_from_spec(spec)
-sys.modules["tiny"] = tiny
-spec.loader.exec_module(tiny)
+sys.path.append(str(Path(__file__).parents[2]))  # torchrun knows the folder of the program only
 
-from wheatstone.errors import TrainingError  # noqa: E402
-from wheatstone.training import Build, train  # noqa: E402
+import torch
+from tests.training.tiny import RECIPE, TinyData
 
-out, runs = Path(sys.argv[1]), json.loads(sys.argv[2])
-for name, changes in runs.items():
+from wheatstone.errors import TrainingError
+from wheatstone.training import Build, train
+
+
+def changes_of(changes):
+    """Fields of the recipe from plain values."""
     changes = dict(changes)
-    data = tiny.TinyData(broken_at=changes.pop("broken_at", None))
     if "part" in changes:
-        changes["parts"] = {"tiny": Build("tiny:TinyPart", changes.pop("part"))}
+        changes["parts"] = {"tiny": Build("tests.training.tiny:TinyPart", changes.pop("part"))}
     if changes.pop("evaluated", False):
-        changes |= {"evaluate": Build("tiny:TinyEvaluation"), "evaluate_every": 2, "decides": "error"}
-    try:
-        train(tiny.RECIPE, data, out / name, device="cpu", **changes)
-    except TrainingError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        build = Build("tests.training.tiny:TinyEvaluation")
+        changes |= {"evaluate": build, "evaluate_every": 2, "decides": "error"}
+    return changes
+
+
+def trainings(out, runs):
+    """Run all of them; returns what went wrong, by run."""
+    torch.set_num_threads(1)
+    errors = {}
+    for name, changes in runs.items():
+        changes = changes_of(changes)
+        data = TinyData(broken_at=changes.pop("broken_at", None))
+        try:
+            train(RECIPE, data, Path(out) / name, device="cpu", **changes)
+        except TrainingError as error:
+            errors[name] = str(error)
+    torch.distributed.destroy_process_group()
+    return errors
+
+
+if __name__ == "__main__":
+    trainings(sys.argv[1], json.loads(sys.argv[2]))
