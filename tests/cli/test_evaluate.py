@@ -47,8 +47,25 @@ def test_synthesizer_with_a_baseline_on_the_first_item(folder, capsys):
     )
     out = capsys.readouterr().out
     assert code == 0
-    assert "| item | rows | classical | warp |" in out
+    assert "| item | rows | classical | warp | identity |" in out
     assert "Shelves" not in out
+
+
+def test_synthesizers_by_the_published_protocol_with_a_page(folder, capsys):
+    page, figures = folder / "out" / "page.html", folder / "out" / "figures.json"
+    arguments = ["--protocol", "genstereo:kitti-2015", "--square", "64", "--official", "--matcher", "none"]
+    assert _run("synthesizer", "rows", f"middlebury-2014={folder}", *arguments, "--page", page) == 0
+    assert "the disparity that was asked for" not in capsys.readouterr().out
+    options = ("--depth", "row-prior", "--square", 64, "--json", figures, "--limit", 1)
+    assert _run("synthesizer", "warp", f"middlebury-2014={folder}", "--protocol", "genstereo", *options) == 0
+    out = capsys.readouterr().out
+    assert "no true geometry: the disparity is the inverse depth of row-prior" in out
+    assert "as the matcher sgbm finds it" in out
+    stored = json.loads(figures.read_text())
+    assert stored["protocol"]["name"] == "genstereo, changed"
+    assert stored["protocol"]["depth"]["part"] == "row-prior"
+    assert stored["parts"] == ["warp", "rows", "classical", "identity"]
+    assert "Holes" in page.read_text()
 
 
 def test_matchers_side_by_side_with_a_page_and_every_figure(folder, capsys):
@@ -133,6 +150,14 @@ def test_rendered_scenes_have_every_region(capsys):
         (("matcher", "sgbm", "middlebury-2014={}", "--robust"), "--robust is an option of a depth"),
         (("matcher", "sgbm", "middlebury-2014={}", "--page", "p.html", "--page-items", "-1"), "--page-items"),
         (("depth", "no-such-part", "middlebury-2014={}"), "unknown depth estimator"),
+        (("depth", "row-prior", "middlebury-2014={}", "--protocol", "leak-free"), "in one way only"),
+        (
+            ("synthesizer", "rows", "middlebury-2014={}", "--protocol", "kitti"),
+            "use one of wheatstone, genstereo, leak-free",
+        ),
+        (("synthesizer", "rows", "middlebury-2014={}", "--square", "3"), "at least 16 px"),
+        (("synthesizer", "rows", "middlebury-2014={}", "--matcher", "best"), "unknown matcher"),
+        (("synthesizer", "rows", "middlebury-2014={}", "--region", "noc"), "--region is an option of a matcher"),
         (("depth", "row-prior", "nowhere"), "no such data set"),
         (("synthesizer", "rows", "middlebury-2006={}"), "view1,view5,disp1,disp5"),
         (("depth", "row-prior", "middlebury-2014={}", "--limit", "0"), "--limit"),

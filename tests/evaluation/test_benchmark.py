@@ -17,7 +17,7 @@ from wheatstone.evaluation import (
     matcher_protocol,
     validate_matcher,
 )
-from wheatstone.evaluation.protocols import cells_of_unknown
+from wheatstone.evaluation.synthesis_protocol import cells_of_unknown
 from wheatstone.geometry import forward_warp
 from wheatstone.matching import StereoMatcher, load_matcher
 from wheatstone.samples import Depth, Match, StereoSample, image_batch
@@ -93,10 +93,12 @@ def test_metric_depth_is_truth_too_and_has_no_edge_figures():
 
 def test_synthesizers_are_compared_in_the_holes():
     report = evaluate(load_synthesizer("rows"), [_scene("a"), _scene("b", 1)])
-    assert report.parts == ["rows", "classical", "warp"]
+    assert report.parts == ["rows", "classical", "warp", "identity"]
     assert report.mean("rows", "psnr_outside") == math.inf  # the second view was made by that very warp
+    assert report.mean("identity", "psnr_outside") < 20
+    assert report.mean("rows", "consistency/epe") < 0.3 < 2 < report.mean("identity", "consistency/epe")
     assert report.mean("rows", "psnr_inside") > report.mean("warp", "psnr_inside")
-    energies = [(row.figures["energy_inside"], row.figures["true_energy_inside"]) for row in report.rows[::3]]
+    energies = [(row.figures["energy_inside"], row.figures["true_energy_inside"]) for row in report.rows[::4]]
     pooled = sum(e for e, _ in energies) / sum(t for _, t in energies)
     assert report.mean("rows", "gradient_inside") == pytest.approx(pooled)
 

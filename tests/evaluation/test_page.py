@@ -83,7 +83,7 @@ def test_the_error_map_is_blue_where_right_and_red_where_wrong(tmp_path):
     ("part", "protocol", "pictures"),
     [
         (lambda: load_depth("row-prior"), DepthProtocol(), 4),
-        (lambda: load_synthesizer("rows"), SynthesisProtocol(), 6),
+        (lambda: load_synthesizer("rows"), SynthesisProtocol(), 8),
     ],
     ids=["depth", "synthesizer"],
 )

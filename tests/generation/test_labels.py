@@ -12,19 +12,9 @@ from wheatstone.datasets.verify import verify_dataset
 from wheatstone.datasets.writer import DatasetWriter
 from wheatstone.errors import DatasetError, InputError
 from wheatstone.generation import check_labels
-from wheatstone.generation.labels import label_agreement
 from wheatstone.matching import load_matcher
 from wheatstone.samples import StereoSample
 from wheatstone.viewing import write_report
-
-
-def test_only_counted_pixels_count_and_exactly_one_pixel_agrees():
-    label = torch.tensor([[[[5.0, 5.0, 5.0, 5.0, 5.0]]]])
-    found = torch.tensor([[[[5.0, 6.0, 6.01, torch.nan, 50.0]]]])
-    counted = torch.tensor([[[[True, True, True, True, False]]]])
-    assert label_agreement(found, label, counted) == 0.5
-    assert label_agreement(found, label, counted, 2) == 0.75
-    assert label_agreement(found, label, torch.zeros_like(counted)) is None
 
 
 def sample(key, seed, wrong=False):

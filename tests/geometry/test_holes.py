@@ -1,10 +1,14 @@
 """Kinds of holes."""
 
+import cv2
+import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wheatstone.geometry import ForwardWarper, hole_ends, hole_origin
+from wheatstone.errors import InputError
+from wheatstone.geometry import ForwardWarper, hole_ends, hole_origin, open_mask
 from wheatstone.samples import Origin
 
 
@@ -57,3 +61,19 @@ def test_every_hole_has_a_kind_and_nothing_else_has():
     origin = hole_origin(landing.hole, landing.pick(disparity))
     assert origin.dtype == torch.uint8
     assert torch.equal(origin != Origin.WARPED, landing.hole)
+
+
+@pytest.mark.parametrize("size", [(1, 3), (5, 1), (3, 7)])
+def test_opening_is_that_of_opencv(size):
+    known = torch.rand((3, 1, 12, 40), generator=torch.Generator().manual_seed(0)) < 0.8
+    kernel = np.ones(size, np.uint8)
+    expected = [cv2.morphologyEx(mask[0].numpy().astype(np.uint8), cv2.MORPH_OPEN, kernel) for mask in known]
+    assert torch.equal(open_mask(known, size)[:, 0], torch.from_numpy(np.stack(expected)) > 0)
+
+
+def test_opening_drops_short_runs_and_keeps_them_at_the_side():
+    row = torch.tensor([1, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1], dtype=torch.bool)[None, None, None]
+    assert open_mask(row, (1, 3))[0, 0, 0].int().tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 0, 1, 1]
+    assert torch.equal(open_mask(row, (1, 1)), row)
+    with pytest.raises(InputError, match="odd sides"):
+        open_mask(row, (1, 2))

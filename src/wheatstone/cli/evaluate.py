@@ -13,9 +13,6 @@ __all__ = ["DepthOptions", "MatcherOptions", "Options", "SynthesizerOptions", "r
 class MatcherOptions:
     """How disparity is scored; what is not given here is as the protocol has it."""
 
-    protocol: str = "wheatstone"
-    """wheatstone (the house's own), zerostereo, raft-stereo, igev, mfs or kitti, as published for the data set at hand;
-    NAME:DATASET (zerostereo:eth3d) applies to any data what was published for one."""
     region: Annotated[tuple[Literal["all", "noc", "occ"], ...], tyro.conf.arg(metavar="{all,noc,occ} ...")] = ()
     """Pixels to score: all, noc (seen by both views), occ (occluded). The first is the main region, others are added."""
     thresholds: Annotated[tuple[float, ...], tyro.conf.arg(metavar="PX ...")] = ()
@@ -55,6 +52,12 @@ class DepthOptions:
 class SynthesizerOptions:
     """How a second view is scored."""
 
+    matcher: Annotated[str, tyro.conf.arg(metavar="NAME")] = "sgbm"
+    """Frozen matcher that looks for the disparity asked for in (left, generated right); none leaves it out."""
+    depth: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """Take the disparity from this depth estimator instead of the truth, at one scale a pair; leak-free does so by itself."""
+    square: Annotated[int | None, tyro.conf.arg(metavar="PX")] = None
+    """Side of the square that views are squashed to before anything else, by genstereo 512."""
     count_unknown: tyro.conf.FlagCreatePairsOff[bool] = False
     """Also score cells where pixels of unknown disparity may belong."""
 
@@ -70,6 +73,10 @@ class Options:
     dataset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATASET")]
     """Data set with truth: a folder of our format, NAME=PATH (middlebury-2006=PATH, kitti-2015=PATH, nyuv2=PATH, ...),
     rgbd-mini[=ROOT], stereo-mini[=ROOT], or scenes=SEED:COUNT."""
+    protocol: str = "wheatstone"
+    """How to score. wheatstone is the house's own; matchers also zerostereo, raft-stereo, igev, mfs or kitti, as published for
+    the data set at hand; synthesizers also genstereo (as published) and leak-free (no true geometry). NAME:DATASET
+    (zerostereo:eth3d, genstereo:kitti-2015) applies to any data what was published for one."""
     against: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME[,NAME ...]", aliases=["--baseline"])] = ()
     """Further parts of the same kind to put beside it, named in the same way, between commas or blanks."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -87,7 +94,7 @@ class Options:
     device: str = "auto"
     """Where to run: cpu, cuda, cuda:1, ...; auto is a GPU if there is one."""
     official: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Reproduce the published behaviour of the part where it differs from ours."""
+    """Reproduce the published behaviour of the part, and of the protocol genstereo, where it differs from ours."""
     matcher: tyro.conf.OmitArgPrefixes[MatcherOptions] = field(default_factory=MatcherOptions)
     depth: tyro.conf.OmitArgPrefixes[DepthOptions] = field(default_factory=DepthOptions)
     synthesizer: tyro.conf.OmitArgPrefixes[SynthesizerOptions] = field(default_factory=SynthesizerOptions)
@@ -104,8 +111,8 @@ def run(options: Options) -> int:
     samples = load_dataset(options.dataset)
     if options.limit is not None:
         samples = samples[: options.limit]
-    protocol = _protocol(options, samples.name)
     device = pick_device(options.device)
+    protocol = _protocol(options, samples.name, device)
     names = [options.name, *(name for names in options.against for name in names.split(",") if name)]
     labels = _labels(names)
     say_licences(*names)
@@ -144,17 +151,22 @@ def _check(options: Options) -> None:
         changed = [name for name, value in vars(own).items() if value != getattr(type(own)(), name)]
         if changed and options.kind != kind:
             raise InputError(f"--{changed[0].replace('_', '-')} is an option of a {kind}, not of a {options.kind}")
+    for path in (options.json, options.page):
+        if path is not None and path.is_dir():
+            raise InputError(f"{path} is a folder: name a file to write")
+    if options.kind == "depth" and options.protocol != "wheatstone":
+        raise InputError(f"depth is scored in one way only, so --protocol {options.protocol} means nothing here")
     if options.matcher.clamp and options.matcher.max_disparity is None:
         raise InputError("--clamp needs --max-disparity: where to hold truth and prediction")
 
 
-def _protocol(options: Options, dataset: str) -> Any:
-    from wheatstone.evaluation import DepthProtocol, SynthesisProtocol, matcher_protocol
+def _protocol(options: Options, dataset: str, device: str) -> Any:
+    from wheatstone.evaluation import DepthProtocol, matcher_protocol
 
     if options.kind == "depth":
         return DepthProtocol(robust=options.depth.robust)
     if options.kind == "synthesizer":
-        return SynthesisProtocol(count_unknown=options.synthesizer.count_unknown)
+        return _synthesis_protocol(options, dataset, device)
     given = options.matcher
     averages = {
         "preset": (None, None),
@@ -179,7 +191,25 @@ def _protocol(options: Options, dataset: str) -> Any:
         "edge_radius": given.edges,
     }
     changes = {name: value for name, value in wanted.items() if value is not None}
-    return matcher_protocol(given.protocol, dataset, **changes)
+    return matcher_protocol(options.protocol, dataset, **changes)
+
+
+def _synthesis_protocol(options: Options, dataset: str, device: str) -> Any:
+    from wheatstone.evaluation import synthesis_protocol
+
+    given = options.synthesizer
+    changes: dict[str, Any] = {"official": True} if options.official else {}
+    if given.matcher == "none":
+        changes["matcher"] = None
+    elif given.matcher != SynthesizerOptions().matcher:
+        changes["matcher"] = _load("matcher", given.matcher, options, device)
+    if given.depth is not None:
+        changes["depth"] = _load("depth", given.depth, options, device)
+    if given.square is not None:
+        changes["square"] = given.square
+    if given.count_unknown:
+        changes["count_unknown"] = True
+    return synthesis_protocol(options.protocol, dataset, **changes)
 
 
 def _resolution(text: str) -> float | tuple[int, int]:

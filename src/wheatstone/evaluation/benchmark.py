@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,8 +25,9 @@ from wheatstone.evaluation.controls import (
     synthesis_control,
 )
 from wheatstone.evaluation.matcher_protocol import MatcherProtocol
-from wheatstone.evaluation.protocols import DepthProtocol, SkippedItem, SynthesisProtocol
+from wheatstone.evaluation.protocols import DepthProtocol, SkippedItem
 from wheatstone.evaluation.report import Report, Row
+from wheatstone.evaluation.synthesis_protocol import SynthesisProtocol
 from wheatstone.matching import StereoMatcher
 from wheatstone.progress import Clock, ProgressCallback
 from wheatstone.samples import StereoSample
@@ -54,9 +55,9 @@ def evaluate(
     """Measure a depth estimator, a matcher or a synthesizer, always beside the trivial alternatives.
 
     Controls that are always in the table: `row-prior` and `constant` for depth, `sgbm` and `constant` for matchers, `rows`,
-    `classical` and `warp` for synthesizers. Items that the protocol cannot score (no truth, truth too sparse) are left out
-    and named in the remarks. One item is in memory at a time. Interrupted (Ctrl-C) after the first item, it returns what it
-    has with `complete=False`.
+    `classical`, `warp` and `identity` for synthesizers. Items that the protocol cannot score (no truth, truth too sparse) are
+    left out and named in the remarks. One item is in memory at a time. Interrupted (Ctrl-C) after the first item, it returns
+    what it has with `complete=False`.
 
     Args:
         part: a `DepthEstimator`, a `StereoMatcher` or a `ViewSynthesizer`.
@@ -163,14 +164,21 @@ def _measure(
     pooled = {name: protocol.pooled([row.figures for row in rows if row.part == name]) for name in parts}
     report = Report(
         title=f"{kind} {next(iter(parts))} on {_name(samples)}",
-        protocol={"name": protocol.name, **asdict(protocol)},
+        protocol=_switches(protocol),
         columns=protocol.columns,
         parts=list(parts),
         rows=rows,
         pooled=pooled,
         complete=complete,
     )
-    return _with_remarks(report, kind, skipped, notes)
+    return _with_remarks(report, kind, protocol, skipped, notes)
+
+
+def _switches(protocol: Any) -> dict[str, Any]:
+    """Name and switches of a protocol as plain values; parts that it needs by what they depend on."""
+    values = {field.name: getattr(protocol, field.name) for field in fields(protocol)}
+    plain = {name: value.fingerprint() if isinstance(value, Part) else value for name, value in values.items()}
+    return {"name": protocol.name, **plain}
 
 
 def _choose(part: Any, protocol: Any) -> tuple[str, Any, Sequence[str]]:
@@ -238,21 +246,31 @@ def _name(samples: Any) -> str:
 
 _NAMED = 20  # items that were left out and are named, for each reason
 
+_PLAIN = ("warp", "constant", "identity")  # controls that say what nothing is worth
+
 # kind -> figure that the remarks compare, its heading, +1 where more is better, unit of a difference, its decimals
 _COMPARED: dict[str, tuple[str, str, int, str, int]] = {
     "depth": ("abs_rel", "AbsRel", -1, "", 3),
     "matcher": ("epe", "EPE", -1, " px", 2),
-    "synthesizer": ("psnr_inside", "PSNR inside", 1, " dB", 3),
 }
 
 
-def _with_remarks(report: Report, kind: str, skipped: Mapping[str, str], notes: Mapping[str, int]) -> Report:
-    figure, column, sign, unit, digits = _COMPARED[kind]
+def _compared(kind: str, protocol: Any) -> tuple[str, str, int, str, int]:
+    if kind in _COMPARED:
+        return _COMPARED[kind]
+    figure = protocol.ranking[0]
+    return figure, next(column.label for column in protocol.columns if column.figure == figure), 1, " dB", 3
+
+
+def _with_remarks(
+    report: Report, kind: str, protocol: Any, skipped: Mapping[str, str], notes: Mapping[str, int]
+) -> Report:
+    figure, column, sign, unit, digits = _compared(kind, protocol)
     part = report.parts[0]
     own = report.values(part, figure)
     remarks = []
     for other in report.parts[1:]:
-        if other in ("warp", "constant"):
+        if other in _PLAIN:
             continue
         theirs = report.values(other, figure)
         both = [key for key in own if own[key] == own[key] and theirs[key] == theirs[key]]
@@ -263,6 +281,8 @@ def _with_remarks(report: Report, kind: str, skipped: Mapping[str, str], notes: 
         )
     if kind == "matcher":
         remarks += _unanswered(report)
+    if kind == "synthesizer":
+        remarks += protocol.remarks([row.figures for row in report.rows if row.part == part])
     remarks += [f"{count} of {len(report.items)} items: {note}" for note, count in notes.items()]
     if skipped:
         remarks.append(f"left out: {_by_reason(skipped)}")

@@ -1,6 +1,7 @@
 """What every part is measured against: the trivial alternatives."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from wheatstone.depth import DepthEstimator, load_depth
 from wheatstone.matching import StereoMatcher, load_matcher
-from wheatstone.samples import Depth, Match, image_batch
+from wheatstone.samples import Depth, Match, Origin, View, image_batch
 from wheatstone.synthesis import ViewSynthesizer, load_synthesizer
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "TOLD_SGBM",
     "ConstantDepth",
     "ConstantDisparity",
+    "IdentityView",
     "SgbmInRange",
     "depth_control",
     "matcher_control",
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 DEPTH_CONTROLS = ("row-prior", "constant")
-SYNTHESIS_CONTROLS = ("rows", "classical", "warp")
+SYNTHESIS_CONTROLS = ("rows", "classical", "warp", "identity")
 MATCHER_CONTROLS = ("sgbm", "constant")
 TOLD_SGBM = "sgbm, told the range"
 
@@ -51,9 +53,33 @@ def depth_control(name: str) -> DepthEstimator:
     return ConstantDepth() if name == "constant" else load_depth(name)
 
 
+class IdentityView(ViewSynthesizer):
+    """The left view itself, whatever is asked for: what not moving anything is worth."""
+
+    name = "identity"
+
+    def __init__(self) -> None:
+        self.config = {}
+
+    def __call__(
+        self,
+        left: Any,
+        disparity: Float[Tensor, "B 1 H W"] | None = None,  # noqa: ARG002 (it does not look)
+        valid: Bool[Tensor, "B 1 H W"] | None = None,  # noqa: ARG002
+        *,
+        baseline: float = 1.0,  # noqa: ARG002
+        generators: Sequence[torch.Generator] | None = None,  # noqa: ARG002
+    ) -> View:
+        """Return the left view; nothing is a hole."""
+        image = image_batch(left, "left")
+        nowhere = torch.zeros_like(image[:, :1], dtype=torch.bool)
+        origin = torch.full_like(nowhere, int(Origin.WARPED), dtype=torch.uint8)
+        return View(image=image, hole=nowhere, visible=~nowhere, origin=origin)
+
+
 def synthesis_control(name: str) -> ViewSynthesizer:
-    """Load a synthesizer by name."""
-    return load_synthesizer(name)
+    """Load a synthesizer by name; `identity` is known here too."""
+    return IdentityView() if name == "identity" else load_synthesizer(name)
 
 
 class ConstantDisparity(StereoMatcher):

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from wheatstone.evaluation.depth_metrics import fit_affine
 from wheatstone.evaluation.matcher_protocol import MatcherProtocol, MatcherTruth
-from wheatstone.evaluation.protocols import DepthProtocol, DepthTruth, SynthesisProtocol, ViewTruth
+from wheatstone.evaluation.protocols import DepthProtocol, DepthTruth
+from wheatstone.evaluation.synthesis_protocol import SynthesisProtocol, ViewTruth
+from wheatstone.evaluation.view_metrics import border_holes
 from wheatstone.samples import View, to_uint8
 from wheatstone.viewing.colours import REGION_COLOURS, colour_errors, colour_map, error_limits
 from wheatstone.viewing.report.charts import pixels, short
@@ -24,7 +26,7 @@ __all__ = ["Gallery", "Sheet", "error_limit"]
 _DEPTH_LIMIT = 0.25  # the factor of the figure "δ<1.25"
 _VIEW_LIMIT = 8.0  # grey levels; what light and noise alone make
 _SPARSE = 0.6
-_PLAIN = ("constant", "warp")  # controls whose pictures say nothing
+_PLAIN = ("constant", "warp", "identity")  # controls whose pictures say nothing
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,17 @@ def _depth_cells(key: str, truth: DepthTruth, outputs: Mapping[str, Tensor], lim
 
 
 def _view_cells(key: str, truth: ViewTruth, outputs: Mapping[str, View], limit: float, width: int) -> _Made:
+    asked, known = _plane(truth.disparity), _plane(truth.valid)
+    low, high = _ends(asked[known])
+    holes = {"occ": truth.hole & truth.scored, "edge": truth.hole & truth.scored & border_holes(truth.hole)}
+    places = {name: area for name, area in holes.items() if bool(area.any())}
     leads: list[Cell | None] = [
         _photo("Left", f"Left view of {key}", truth.left, width),
         _photo("Real right", f"Real right view of {key}", truth.real, width),
+        _map(
+            "Asked for", f"Disparity asked for of {key}", asked, known, (low, high), (pixels(low), pixels(high)), width
+        ),
+        _marked("Holes", f"Holes of the warp of {key}", truth.real, places, width),
     ]
     pairs: list[list[Cell | None]] = []
     for name, output in outputs.items():
@@ -166,17 +176,20 @@ def _view_cells(key: str, truth: ViewTruth, outputs: Mapping[str, View], limit: 
 
 def _regions(key: str, truth: MatcherTruth, width: int) -> Cell | None:
     """The left view in grey under what is scored apart."""
-    found = [name for name in REGION_COLOURS if name in truth.areas and bool(truth.areas[name].any())]
-    if not found:
-        return None
-    photo = to_uint8(truth.left[0]).astype(np.float32)
-    shown = np.repeat(150 + 0.35 * photo.mean(-1, keepdims=True), 3, axis=-1)
     # occlusion last: it lies inside the band at edges
-    for name in reversed(found):
-        shown[_plane(truth.areas[name])] = REGION_COLOURS[name]
-    words = {"occ": "occluded pixels", "edge": "the band at edges"}
+    words = {"edge": "the band at edges", "occ": "occluded pixels"}
+    found = {name: truth.areas[name] for name in words if name in truth.areas and bool(truth.areas[name].any())}
     alt = f"Where {' and '.join(words[name] for name in found)} of {key} lie"
-    return _picture("Regions", alt, thumbnail(shown.astype(np.uint8), width), 80)
+    return _marked("Regions", alt, truth.left, found, width) if found else None
+
+
+def _marked(name: str, alt: str, view: Tensor, areas: Mapping[str, Tensor], width: int) -> Cell:
+    """A view in grey under areas in their colours, later ones over earlier ones."""
+    photo = to_uint8(view[0]).astype(np.float32)
+    shown = np.repeat(150 + 0.35 * photo.mean(-1, keepdims=True), 3, axis=-1)
+    for area, where in areas.items():
+        shown[_plane(where)] = REGION_COLOURS[area]
+    return _picture(name, alt, thumbnail(shown.astype(np.uint8), width), 80)
 
 
 def _photo(name: str, alt: str, image: Tensor, width: int) -> Cell:

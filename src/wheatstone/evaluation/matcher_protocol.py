@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional
 
 from wheatstone.errors import InputError
 from wheatstone.evaluation.disparity_metrics import disparity_metrics
+from wheatstone.evaluation.framing import resized_view
 from wheatstone.evaluation.protocols import SkippedItem
 from wheatstone.evaluation.report import Column
 from wheatstone.geometry import background_fill, near_steps, pad_to_multiple, resize_disparity
@@ -221,7 +221,7 @@ class MatcherProtocol:
         height, width = left.shape[-2:]
         size = self._size(height, width)
         if size != (height, width):
-            left, right = (_resized(view, size) for view in (left, right))
+            left, right = (resized_view(view, size) for view in (left, right))
         crop = None
         if self.padding is not None:
             left, crop = pad_to_multiple(left, *self.padding)
@@ -295,7 +295,3 @@ def _visible_by_truth(sample: StereoSample, disparity: Tensor) -> Tensor:
     other = sample.extras["disparity_right"]
     known = sample.extras.get("valid_right", torch.isfinite(other))
     return left_right_consistency(disparity, torch.where(known.bool(), other, torch.nan)[None].float())
-
-
-def _resized(view: Tensor, size: tuple[int, int]) -> Tensor:
-    return functional.interpolate(view, size, mode="bilinear", align_corners=False, antialias=True)

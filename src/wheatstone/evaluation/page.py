@@ -170,20 +170,34 @@ def _guide(gallery: Gallery) -> Markup:
         ("Error", meaning, element("ul", *classes, class_="swatches legend"))
     ]
     if not isinstance(gallery.protocol, MatcherProtocol | DepthProtocol):
-        entries.insert(0, ("Views", "The left view was warped by the true disparity and its holes were painted.", None))
+        source = (
+            "true disparity"
+            if gallery.protocol.depth is None
+            else "disparity of a depth estimator, fitted to the pair,"
+        )
+        entries.insert(
+            0, ("Views", f"Right views that were made of the left view and the {source} beside the real one.", None)
+        )
+        marks = (("occ", "inside the image"), ("edge", "at its border, where nothing was ever seen"))
+        entries.append(("Holes", "Where the warp leaves nothing:", _legend(marks)))
     else:
         words = "Truth and answers share one scale of colours: red is near, blue is far, grey is unknown."
         entries.insert(0, ("Truth and answers", words, None))
     if matcher:
-        colours = [
-            element("li", element("span", class_=f"swatch region-{name}", aria_hidden="true"), element("span", word))
-            for name, word in (("occ", "seen by the left view alone"), ("edge", "near a step of the true disparity"))
-        ]
-        entries.append(("Regions", "Parts with figures of their own:", element("ul", *colours, class_="swatches")))
+        marks = (("occ", "seen by the left view alone"), ("edge", "near a step of the true disparity"))
+        entries.append(("Regions", "Parts with figures of their own:", _legend(marks)))
     guide = [element("div", element("dt", name), element("dd", words, more)) for name, words, more in entries]
     return element(
         "details", element("summary", "How to read the pictures"), element("dl", *guide, class_="guide"), open=True
     )
+
+
+def _legend(marks: Sequence[tuple[str, str]]) -> Markup:
+    colours = [
+        element("li", element("span", class_=f"swatch region-{name}", aria_hidden="true"), element("span", word))
+        for name, word in marks
+    ]
+    return element("ul", *colours, class_="swatches")
 
 
 def _sheet(sheet: Sheet, report: Report) -> Markup:

@@ -1,11 +1,10 @@
 """Is a generated data set any good? How far a stereo matcher, which never saw the labels, finds them in the pictures.
 
-The figure judges the pair and not the depth: where the right view was warped cleanly a matcher finds the label again, whether or
-not the label is the true depth of the photo. It drops where the warp tore something, where there is no texture to match, and
-where the matcher itself is weak; so compare samples, or data sets, under one matcher.
+What the figure says and what it cannot: `evaluation.consistency`. Compare samples, or data sets, under one matcher.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -16,20 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from wheatstone.datasets import layout
 from wheatstone.datasets.lock import FolderLock
 from wheatstone.datasets.own import OwnDataset
 from wheatstone.errors import DatasetError, InputError
+from wheatstone.evaluation.consistency import pair_consistency
 from wheatstone.files import write_bytes
 from wheatstone.files.atomic import output_errors
 from wheatstone.generation.generator import torch_threads
 from wheatstone.matching.base import StereoMatcher
 from wheatstone.progress import Clock, ProgressCallback
 
-__all__ = ["FIGURE", "HEADER_ENTRY", "LabelCheck", "check_labels", "label_agreement"]
+__all__ = ["FIGURE", "HEADER_ENTRY", "LabelCheck", "check_labels"]
 
 FIGURE = "label_agreement"
 HEADER_ENTRY = "label_check"
@@ -54,26 +52,6 @@ class LabelCheck:
     checked: int
     mean: float | None
     seconds: float
-
-
-def label_agreement(
-    prediction: Float[Tensor, "1 1 H W"],
-    disparity: Float[Tensor, "1 1 H W"],
-    counted: Bool[Tensor, "1 1 H W"],
-    threshold_px: float | int = 1,
-) -> float | None:
-    """Share of the counted pixels where the prediction is within `threshold_px` of the label; None without such pixels.
-
-    Args:
-        prediction: pixels; where it is not finite the matcher does not answer, which counts as disagreement.
-        disparity: the label, pixels.
-        counted: where the label is known and seen in both views.
-        threshold_px: exactly this far still agrees.
-    """
-    if not counted.any():
-        return None
-    agrees = (prediction - disparity).abs() <= threshold_px
-    return round(float(agrees[counted].double().mean()), 6)
 
 
 def check_labels(
@@ -172,16 +150,17 @@ def _match_all(
 
 
 def _one(dataset: OwnDataset, key: str, matcher: StereoMatcher, threshold_px: float) -> float | None:
+    """Share of the pixels seen in both views where the matcher finds the label; None without such pixels."""
     line = dataset.lines[key]
     if missing := [name for name in _NEEDED if name not in line["files"]]:
         raise DatasetError(f"{dataset.folder}: {key} has no {missing[0]}, so its label cannot be checked")
     sample = dataset.assemble(line, {name: dataset.decode(line, name) for name in _NEEDED})
     found = (sample.disparity, sample.valid, sample.visible)
     disparity, valid, visible = (map_[None] for map_ in found if map_ is not None)
-    with torch.inference_mode():
-        prediction = matcher(sample.views["left"][None], sample.views["right"][None]).disparity
+    left, right = (sample.views[name][None] for name in ("left", "right"))
     baseline = float(line["baselines"]["right"]["nominal"])
-    return label_agreement(prediction.float().cpu(), disparity * baseline, valid & visible, threshold_px)
+    bad = pair_consistency(matcher, left, right, disparity * baseline, valid & visible, threshold_px)["bad"]
+    return None if math.isnan(bad) else round(1 - bad, 6)
 
 
 def _finish(dataset: OwnDataset, known: Mapping[str, float | None], check: Mapping[str, Any]) -> float | None:

@@ -9,7 +9,7 @@ from wheatstone.geometry.cleanup import (
     sobel_magnitude,
 )
 from wheatstone.geometry.forward import ForwardWarper, Landing, forward_warp
-from wheatstone.geometry.holes import HoleEnds, background_fill, hole_ends, hole_origin
+from wheatstone.geometry.holes import HoleEnds, background_fill, hole_ends, hole_origin, open_mask
 from wheatstone.geometry.padding import Padding, pad_to_multiple
 from wheatstone.geometry.quantiles import quantiles
 from wheatstone.geometry.steps import near_steps
@@ -27,6 +27,7 @@ __all__ = [
     "hole_origin",
     "near_steps",
     "nearest_refill",
+    "open_mask",
     "pad_to_multiple",
     "quantiles",
     "relative_edges",

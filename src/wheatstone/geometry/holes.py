@@ -6,10 +6,12 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
+from torch.nn import functional
 
+from wheatstone.errors import InputError
 from wheatstone.samples import Origin
 
-__all__ = ["HoleEnds", "background_fill", "hole_ends", "hole_origin"]
+__all__ = ["HoleEnds", "background_fill", "hole_ends", "hole_origin", "open_mask"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,21 @@ def hole_origin(
     origin = torch.full(hole.shape, int(Origin.DISOCCLUSION), dtype=torch.uint8, device=hole.device)
     origin.masked_fill_(crack, int(Origin.CRACK)).masked_fill_(border, int(Origin.BORDER))
     return origin.masked_fill_(~hole, int(Origin.WARPED))
+
+
+def open_mask(known: Bool[Tensor, "B 1 H W"], size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:
+    """Take out of a mask what a rectangle of this height and width does not fit into (morphological opening).
+
+    Beyond the image everything counts as known, so what lies at its side may be smaller by half the rectangle.
+
+    Raises:
+        InputError: sides that are not odd and positive.
+    """
+    if min(size) < 1 or not all(side % 2 for side in size):
+        raise InputError(f"a mask is opened by a rectangle with odd sides, got {size[0]}x{size[1]} (height x width)")
+    margin = (size[0] // 2, size[1] // 2)
+    gone = functional.max_pool2d((~known).float(), size, stride=1, padding=margin)
+    return functional.max_pool2d(1 - gone, size, stride=1, padding=margin) > 0.5
 
 
 def background_fill(disparity: Float[Tensor, "B 1 H W"], valid: Bool[Tensor, "B 1 H W"]) -> Float[Tensor, "B 1 H W"]:
