@@ -1,6 +1,7 @@
 """The table of recipes: a name for everything `wheatstone train` can make."""
 
 from wheatstone.training.embedded_matcher import EMBEDDED_MATCHER
+from wheatstone.training.genstereo import GENSTEREO_RECIPES
 from wheatstone.training.inpainter import ZEROSTEREO_INPAINTER
 from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
 from wheatstone.training.stereo_recipes import STEREO_RECIPES
@@ -60,6 +61,13 @@ _EMBEDDED_FILLER = Recipe(
 
 recipes: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in (_EMBEDDED_DEPTH, _EMBEDDED_FILLER, EMBEDDED_MATCHER, *STEREO_RECIPES, ZEROSTEREO_INPAINTER)
+    for recipe in (
+        _EMBEDDED_DEPTH,
+        _EMBEDDED_FILLER,
+        EMBEDDED_MATCHER,
+        *STEREO_RECIPES,
+        ZEROSTEREO_INPAINTER,
+        *GENSTEREO_RECIPES,
+    )
 }
 """Name to recipe; `wheatstone train NAME OUT` runs one."""

@@ -86,13 +86,13 @@ def save_networks(networks: GenStereoNetworks, folder: str | Path) -> None:
 
 
 def start_networks(
-    base: str | Path, *, image_encoder: str | Path, vae: str | Path | None = None, seed: int = 0
+    base: str | Path, *, image_encoder: str | Path | None = None, vae: str | Path | None = None, seed: int = 0
 ) -> GenStereoNetworks:
     """Make untrained networks from a Stable Diffusion folder: both U-Nets are its own, pose guider and fusion are fresh.
 
     Args:
         base: folder or Hub id in diffusers layout.
-        image_encoder: folder or Hub id of a CLIP image encoder with projection.
+        image_encoder: folder or Hub id of a CLIP image encoder with projection; by default `image_encoder` in or beside `base`.
         vae: of a VAE; by default that of `base`.
         seed: of the fresh weights; the global random state stays as it is.
 
