@@ -1,8 +1,9 @@
 """Rendered scenes with exact truth: `render_scene`, `depth_view`, `scene_sample`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from wheatstone.errors import InputError
 from wheatstone.samples import Origin, StereoSample
 from wheatstone.scenes.draw import Rendered, RenderedView, at_frame, build_scene, develop, exposure_of
 from wheatstone.scenes.families import FAMILIES
-from wheatstone.scenes.world import Camera
+from wheatstone.scenes.world import Camera, Scene
 
 __all__ = ["DepthView", "SceneRender", "depth_view", "render_scene", "scene_sample", "view_name"]
 
@@ -124,6 +125,25 @@ def depth_view(
     return DepthView(develop(view.radiance, exposure_of(view.radiance, picture), picture), inverse, sky, scene.family)
 
 
+def _views(
+    scene: Scene,
+    drawn: RenderedView,
+    render: Callable[..., RenderedView],
+    offsets_m: Sequence[float],
+    count: int,
+    poses: np.ndarray | None,
+) -> Rendered:
+    """A row of views a frame; the drawn view is not rendered again where it is asked for."""
+    views: Rendered = []
+    for frame in range(count):
+        now = at_frame(scene, frame)
+        camera = now.camera if poses is None else _posed(scene.camera, poses[frame])
+        fresh = frame > 0 or poses is not None
+        row = [drawn if m == 0 and not fresh else render(now, camera=camera.moved_right(m)) for m in offsets_m]
+        views.append(row)
+    return views
+
+
 @_interruptible()
 def render_scene(
     seed: int,
@@ -159,21 +179,10 @@ def render_scene(
     if not baselines:
         raise InputError("`baselines` must name at least one position")
     scene, textures, baseline_m, picture = build_scene(seed, size, family)
-    drawn = RenderedView(scene, textures, scene.camera, size, antialias)
+    render = partial(RenderedView, textures=textures, size=size, antialias=antialias)
+    drawn = render(scene, camera=scene.camera)
     gain = exposure_of(drawn.radiance, picture)
-    views: Rendered = []
-    for frame in range(count):
-        now = at_frame(scene, frame)
-        camera = now.camera if poses is None else _posed(scene.camera, poses[frame])
-        fresh = frame > 0 or poses is not None
-        views.append(
-            [
-                drawn
-                if k == 0 and not fresh
-                else RenderedView(now, textures, camera.moved_right(k * baseline_m), size, antialias)
-                for k in baselines
-            ]
-        )
+    views = _views(scene, drawn, render, [k * baseline_m for k in baselines], count, poses)
     ids, z = (np.stack([[getattr(view, name) for view in row] for row in views]) for name in ("ids", "z"))
     sky = ids < 0
     instance = np.where(sky, -1, scene.group[ids]).astype(np.int32)
