@@ -52,14 +52,14 @@ def test_the_result_does_not_depend_on_the_rest_of_the_batch(matcher: EmbeddedMa
 def test_it_starts_from_semi_global_matching_unless_told_otherwise(matcher: EmbeddedMatcher) -> None:
     left, right = shifted_pair(5)
     disparity, known = sgbm_disparity(left, right)
-    given = matcher._start_values(left, right, None)
+    given = matcher.start_values(left, right, None)
     assert torch.equal(given["initial"], Sgbm()(left, right).disparity)
     assert torch.equal(given["initial"][known], disparity[known])
     assert torch.equal(given["known"] > 0, known)
     alone = EmbeddedMatcher(**SMALL, start="none")
-    assert alone._start_values(left, right, None) == {}
+    assert alone.start_values(left, right, None) == {}
     mine = torch.full((1, 1, 70, 150), 7.0)
-    assert torch.equal(matcher._start_values(left, right, mine)["initial"], mine)
+    assert torch.equal(matcher.start_values(left, right, mine)["initial"], mine)
 
 
 def test_a_given_disparity_changes_the_answer_and_an_unknown_one_does_not(matcher: EmbeddedMatcher) -> None:

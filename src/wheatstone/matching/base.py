@@ -115,13 +115,13 @@ class NetworkMatcher(StereoMatcher):
         padded_right = padding.pad(right.to(self.device, self.dtype))
         start = {
             name: padding.pad(value.to(self.device, torch.float32))
-            for name, value in self._start_values(left, right, initial).items()
+            for name, value in self.start_values(left, right, initial).items()
         }
         output: MatcherOutput = self.network(padded_left, padded_right, steps, every=every, **start)
         wanted = output.predictions if every else output.predictions[-1:]
         return [padding.crop(prediction).float() for prediction in wanted]
 
-    def _start_values(self, left: Tensor, right: Tensor, initial: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
+    def start_values(self, left: Tensor, right: Tensor, initial: Tensor | None) -> dict[str, Tensor]:  # noqa: ARG002
         """What the network is told to start from: maps of the size of the images, by the name of the argument."""
         return {} if initial is None else {"initial": initial}
 

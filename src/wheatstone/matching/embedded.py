@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -260,18 +261,20 @@ class EmbeddedMatcher(NetworkMatcher):
         self.iterations = iterations
         self.network = EmbeddedMatcherNet(tuple(widths), volume, tuple(hidden), reach).eval()
 
-    def _start_values(self, left: Tensor, right: Tensor, initial: Tensor | None) -> dict[str, Tensor]:
+    def start_values(self, left: Tensor, right: Tensor, initial: Tensor | None) -> dict[str, Tensor]:
         """The disparity to start from and where it is known; nothing for the network's own start."""
         if initial is not None or self.config["start"] == "none":
-            return super()._start_values(left, right, initial)
+            return super().start_values(left, right, initial)
         return sgbm_start(left, right)
 
 
-def sgbm_start(left: Tensor, right: Tensor, matcher: Sgbm | None = None) -> dict[str, Tensor]:
+def sgbm_start(
+    left: Float[Tensor, "B 3 H W"], right: Float[Tensor, "B 3 H W"], matcher: Sgbm | None = None
+) -> dict[str, Float[Tensor, "B 1 H W"]]:
     """What the network is told by semi-global matching.
 
     Args:
-        left: `[B,3,H,W]` in 0..1.
+        left: in 0..1.
         right: the same for the other view.
         matcher: its settings; those of `Sgbm()` by default.
 

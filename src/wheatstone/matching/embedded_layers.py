@@ -56,7 +56,7 @@ class Features(nn.Module):
         self.narrow = nn.ModuleList(nn.Conv2d(q, p, 1) for p, q in ((a, b), (b, c), (c, d)))
         self.decode = nn.ModuleList(_Residual(width) for width in (a, b, c))
 
-    def forward(self, image: Tensor) -> list[Tensor]:
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
         """Features of an image in 0..1, finest first."""
         x = self.stem((image - 0.45) / 0.25)
         levels = []
@@ -108,7 +108,7 @@ class Aggregation(nn.Module):
         self.score = nn.Conv2d(width, 1, 3, padding=1)
         self.gates = nn.ModuleList(nn.Conv2d(guide, width, 1) for _ in range(2))
 
-    def forward(self, volume: Tensor, guide: Tensor) -> Tensor:
+    def forward(self, volume: Float[Tensor, "B D G h w"], guide: Float[Tensor, "B C h w"]) -> Float[Tensor, "B D h w"]:
         """Scores; `guide` `[B,C,h,w]` are the features of the left view."""
         B, D, _, h, w = volume.shape
         x = self.enter(volume.flatten(0, 1)).unflatten(0, (B, D))
@@ -143,13 +143,15 @@ class Step(nn.Module):
         return state, self.delta(functional.relu(self.head(state))).float()
 
 
-def all_pairs(left: Tensor, right: Tensor) -> Float[Tensor, "B H W W2"]:
+def all_pairs(left: Float[Tensor, "B C H W"], right: Float[Tensor, "B C H W2"]) -> Float[Tensor, "B H W W2"]:
     """Correlation of every pixel with every pixel of its row in the other view."""
     scale = left.shape[1] ** -0.5
     return torch.matmul(left.permute(0, 2, 3, 1) * scale, right.permute(0, 2, 1, 3))
 
 
-def grouped_volume(left: Tensor, right: Tensor, cells: int) -> Float[Tensor, "B D G h w"]:
+def grouped_volume(
+    left: Float[Tensor, "B C h w"], right: Float[Tensor, "B C h w"], cells: int
+) -> Float[Tensor, "B D G h w"]:
     """Mean product of the features of each group, at disparities 0 .. cells - 1; 0 where the other view ends."""
     B, C, h, w = left.shape
     a = left.reshape(B * _GROUPS, C // _GROUPS, h, w)
@@ -162,7 +164,9 @@ def grouped_volume(left: Tensor, right: Tensor, cells: int) -> Float[Tensor, "B 
     return taken.permute(0, 4, 1, 2, 3).contiguous()
 
 
-def look_up(values: Float[Tensor, "B H W N"], centre: Float[Tensor, "B 1 H W"], radius: int) -> Tensor:
+def look_up(
+    values: Float[Tensor, "B H W N"], centre: Float[Tensor, "B 1 H W"], radius: int
+) -> Float[Tensor, "B K H W"]:
     """Values at `centre - radius .. centre + radius` along the last axis, linearly between two; 0 outside."""
     N = values.shape[-1]
     base = centre.floor()
@@ -173,7 +177,12 @@ def look_up(values: Float[Tensor, "B H W N"], centre: Float[Tensor, "B 1 H W"], 
     return (taken[..., :-1] + (taken[..., 1:] - taken[..., :-1]) * share).permute(0, 3, 1, 2)
 
 
-def warped_correlation(left: Tensor, right: Tensor, disparity: Tensor, radius: int) -> Tensor:
+def warped_correlation(
+    left: Float[Tensor, "B C H W"],
+    right: Float[Tensor, "B C H W"],
+    disparity: Float[Tensor, "B 1 H W"],
+    radius: int,
+) -> Float[Tensor, "B K H W"]:
     """Correlation around `x - d` without a volume: for fine maps, where all pairs would not fit."""
     B, C, H, W = left.shape
     column = torch.arange(W, device=left.device, dtype=torch.float32) - disparity
@@ -189,7 +198,7 @@ def warped_correlation(left: Tensor, right: Tensor, disparity: Tensor, radius: i
     return stack[:, :-1] + (stack[:, 1:] - stack[:, :-1]) * share
 
 
-def convex(disparity: Tensor, weights: Tensor) -> Tensor:
+def convex(disparity: Float[Tensor, "B 1 H W"], weights: Float[Tensor, "B 36 H W"]) -> Tensor:
     """Double the resolution: every fine pixel is a convex mean of the nine coarse ones around it (RAFT); values double."""
     B, _, H, W = disparity.shape
     around = functional.unfold(2 * functional.pad(disparity, (1, 1, 1, 1), mode="replicate"), 3).view(B, 9, 1, H, W)
@@ -207,6 +216,6 @@ def expectations(scores: Float[Tensor, "B D h w"]) -> tuple[Tensor, Tensor, Tens
     return mean, (near * cells).sum(1, keepdim=True) / mass, mass
 
 
-def enlarge(disparity: Tensor, factor: int) -> Tensor:
+def enlarge(disparity: Float[Tensor, "B 1 H W"], factor: int) -> Tensor:
     """Disparity at `factor` times the size, bilinear, in pixels of the new width."""
     return factor * functional.interpolate(disparity, scale_factor=factor, mode="bilinear", align_corners=False)

@@ -68,7 +68,7 @@ def _export(
         raise InputError(f"size and iterations must be positive, got {size[0]}x{size[1]} and {steps}")
     images = (torch.zeros(1, 3, *size), torch.zeros(1, 3, *size))
     blank = torch.zeros(1, 3, 32, 64)
-    names = list(matcher._start_values(blank, blank, None))
+    names = list(matcher.start_values(blank, blank, None))
     start = tuple(torch.zeros(1, 1, *size) for _ in names)
     with torch.no_grad():
         return torch.export.export(_Program(matcher, steps, names).eval(), images + start), names
