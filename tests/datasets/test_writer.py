@@ -1,17 +1,14 @@
 """The writer: round trips, resumption, refusals, a lock that dies with its process."""
 
 import json
-import signal
-import subprocess
-import sys
-import textwrap
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.datasets.own_writers import filling, holding
 from tests.datasets.samples import synthetic_sample, tree, write_dataset
+from tests.own_process import start
 
 from wheatstone.datasets import load_dataset
 from wheatstone.datasets.own import OwnDataset
@@ -172,59 +169,27 @@ def test_a_closed_writer_writes_nothing_more(tmp_path):
         writer.write(synthetic_sample("a"))
 
 
-HOLDER = """
-    import sys, time
-    from wheatstone.datasets.writer import DatasetWriter
-    writer = DatasetWriter(sys.argv[1], {})
-    print("open", flush=True)
-    time.sleep(60)
-"""
-
-
 def test_one_writer_at_a_time_and_the_lock_dies_with_its_process(tmp_path):
-    holder = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLDER), str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
+    holder, connection = start(holding, tmp_path)
     try:
-        assert holder.stdout.readline().strip() == "open"
+        assert connection.poll(120)
+        assert connection.recv() == "open"
         with pytest.raises(OutputError, match="another process"):
             DatasetWriter(tmp_path, {})
     finally:
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-        holder.stdout.close()
+        holder.kill()
+        holder.join()
     with DatasetWriter(tmp_path, {}) as writer:
         writer.finish()
     assert not (tmp_path / ".lock").exists()
 
 
-FULL = """
-    import resource, signal, sys, torch
-    from tests.datasets.samples import synthetic_sample
-    from wheatstone.datasets.writer import DatasetWriter
-    from wheatstone.errors import OutputError
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    with DatasetWriter(sys.argv[1], {}) as writer:
-        writer.write(synthetic_sample("a"))
-        size = (writer.out / "manifest.jsonl").stat().st_size
-        # the manifest may grow by less than a line: the system writes a part of it and refuses the rest
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, size + 100))
-        try:
-            writer._append({"key": "b", "filler": "x" * 500})
-        except OutputError as error:
-            print("refused", size == (writer.out / "manifest.jsonl").stat().st_size)
-"""
-
-
 def test_a_line_that_does_not_fit_is_cut_off_again(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FULL), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.stdout.strip() == "refused True"
+    process, connection = start(filling, tmp_path)
+    process.join(120)
+    assert process.exitcode == 0
+    assert connection.poll()
+    assert connection.recv() is True
     assert load_dataset(tmp_path).keys == ["a"]
 
 
