@@ -77,9 +77,15 @@ def load_networks(
 def save_networks(networks: GenStereoNetworks, folder: str | Path) -> None:
     """Write all six networks, one sub-folder each, as `load_networks` reads them."""
     folder = Path(folder)
-    for name in ("denoising_unet", "reference_unet", "vae", "image_encoder"):
+    for name in ("denoising_unet", "reference_unet", "vae"):
         getattr(networks, name).save_pretrained(folder / name)
-    for name, module in (("pose_guider", networks.pose_guider), ("fusion_layer", networks.fusion)):
+    networks.image_encoder.config.save_pretrained(folder / "image_encoder")  # the model's own way draws a bar each time
+    others = {
+        "image_encoder": networks.image_encoder,
+        "pose_guider": networks.pose_guider,
+        "fusion_layer": networks.fusion,
+    }
+    for name, module in others.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
         save_file(state, folder / name / "model.safetensors")
