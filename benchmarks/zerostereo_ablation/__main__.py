@@ -18,7 +18,6 @@ OUT/table.md and OUT/summary.json are written after every run. With the same OUT
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import time
@@ -28,21 +27,29 @@ from typing import Any
 
 import torch
 from pairs import SeriesPairs
-from rows import MATCHERS, ROWS, Run, all_runs, result_file
+from rows import MATCHERS, ROWS, all_runs
 from scores import control_figures, keys_of, scores_of, test_pairs
-from tables import machine, write_report
+from series import (
+    CROP_MULTIPLE,
+    count,
+    finish_runs,
+    height_width,
+    keep,
+    real_pairs,
+    result_of,
+    source_of,
+    train_run,
+    with_changes,
+)
+from tables import write_report
 
 from wheatstone.cli.console import progress_bar
-from wheatstone.errors import InputError, WheatstoneError
+from wheatstone.errors import WheatstoneError
 from wheatstone.files import write_bytes
 from wheatstone.matching import load_matcher
-from wheatstone.progress import Clock
-from wheatstone.training import train
-from wheatstone.training.order import DataSource
 from wheatstone.training.scene_pairs import ScenePairs
 
 STEPS_THAT_TIME = 6
-CROP_MULTIPLE = 32
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,43 +72,29 @@ def _series(options: argparse.Namespace) -> None:
     tests = test_pairs(options)
     keys = {name: keys_of(samples) for name, samples in tests.items()}
     measured = {"pairs": keys, "resolution": options.resolution}
-    _keep(out / "tests.json", measured, f"{out} was measured on other pairs: use a new folder")
+    keep(out / "tests.json", measured, f"{out} was measured on other pairs: use a new folder")
     controls = control_figures(options, tests)
-    _make_pairs(options)
+    if not options.report:
+        _make_pairs(options)
     steps = options.steps or _planned_steps(options, tests)
     runs = all_runs(options, steps)
-    done = [run for run in runs if result_file(out, run).is_file()]
-    clock = Clock("runs", len(runs), len(done))
-    count = len(done)
-    for run in runs:
-        if run in done:
-            continue
-        result = _one(run, options, tests)
-        write_bytes(result_file(out, run), (json.dumps(result, indent=1) + "\n").encode())
-        count += 1
-        state = clock.at(count)
-        means = ", ".join(f"{name} EPE {figures['epe']:.2f}" for name, figures in result["figures"].items())
-        left = f"about {state.seconds_left / 60:.0f} min left" if state.seconds_left is not None else ""
-        print(f"[{count}/{len(runs)}] {run.depth} {run.row} seed {run.seed}: {means}; {left}", flush=True)
-        write_report(out, options, runs, controls, tests)
+    if options.report:
+        print(write_report(out, options, runs, controls, tests))
+        return
+
+    def report() -> str:
+        return write_report(out, options, runs, controls, tests)
+
+    finish_runs(out, runs, lambda run: result_of(run, options, tests), report)
     print(write_report(out, options, runs, controls, tests))
-
-
-def _source(run: Run, options: argparse.Namespace) -> DataSource:
-    """The data of a run."""
-    cache = options.out / "cache"
-    source = run.recipe.data
-    given = {"folder": options.photos or cache, "cache": cache} if source.takes("cache") else {"folder": cache}
-    found: DataSource = source(**given, seed=0)
-    return found
 
 
 def _make_pairs(options: argparse.Namespace) -> None:
     """Make what all seeds share; a second call finds it there."""
     file, began = options.out / "pairs.json", time.process_time()
     before = json.loads(file.read_text())["cpu_minutes"] if file.is_file() else 0.0
-    for run in all_runs(_with(options, seeds=1), 2):
-        source = _source(run, options)
+    for run in all_runs(with_changes(options, seeds=1), 2):
+        source = source_of(run, options)
         with progress_bar() as progress:
             if isinstance(source, SeriesPairs):
                 source.fill(progress)
@@ -109,53 +102,6 @@ def _make_pairs(options: argparse.Namespace) -> None:
                 source.scenes.fill(progress=progress)
     minutes = before + (time.process_time() - began) / 60
     write_bytes(file, (json.dumps({"cpu_minutes": round(minutes, 2)}) + "\n").encode())
-
-
-def _with(options: argparse.Namespace, **changes: Any) -> argparse.Namespace:
-    return argparse.Namespace(**{**vars(options), **changes})
-
-
-def _train(run: Run, options: argparse.Namespace, folder: Path, steps: int | None = None) -> Path:
-    """Train a run to its end, or a few steps of it; the folder of the matcher's weights."""
-    recipe = run.recipe if steps is None else run.recipe.with_changes(steps=steps)
-    with progress_bar() as progress:
-        show = progress if options.verbose else None
-        result = train(
-            recipe,
-            _source(run, options),
-            folder,
-            resume=True,
-            progress=show,
-            device=options.device,
-            workers=options.workers,
-        )
-    return result.parts["matcher"]
-
-
-def _one(run: Run, options: argparse.Namespace, tests: Mapping[str, Any]) -> dict[str, Any]:
-    """Train and score a run."""
-    folder = options.out / "runs" / run.name
-    resumed, began = folder.exists(), time.process_time()
-    weights = _train(run, options, folder)
-    cpu = time.process_time() - began
-    training = json.loads((weights / "training.json").read_text())
-    matcher = load_matcher(str(weights)).to(device=options.device)
-    figures, items = scores_of(matcher, tests, options.resolution)
-    if not options.keep:
-        shutil.rmtree(folder)
-    return {
-        "depth": run.depth,
-        "row": run.row,
-        "seed": run.seed,
-        "steps": run.recipe.steps,
-        "figures": figures,
-        "items": items,
-        "minutes": training["minutes"],
-        "cpu_minutes": None if resumed else round(cpu / 60, 2),  # of the training, its data included
-        "losses": training["losses"],
-        "machine": machine(options),
-        "recipe": run.recipe.as_dict(),
-    }
 
 
 def _planned_steps(options: argparse.Namespace, tests: Mapping[str, Any]) -> int:
@@ -169,7 +115,7 @@ def _planned_steps(options: argparse.Namespace, tests: Mapping[str, Any]) -> int
     seconds = []
     for steps in (1, STEPS_THAT_TIME):
         folder, began = options.out / "trial", now()
-        weights = _train(trial, options, folder, steps)
+        weights = train_run(trial, options, folder, steps)
         seconds.append(now() - began)
         began = now()
         scores_of(load_matcher(str(weights)).to(device=options.device), tests, options.resolution)
@@ -184,14 +130,6 @@ def _planned_steps(options: argparse.Namespace, tests: Mapping[str, Any]) -> int
     return steps
 
 
-def _keep(file: Path, content: Any, otherwise: str) -> None:
-    """Write what must be the same on every call, or refuse if it is not."""
-    text = json.dumps(content, indent=1) + "\n"
-    if file.is_file() and file.read_text() != text:
-        raise InputError(otherwise)
-    write_bytes(file, text.encode())
-
-
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of the series; give it again to go on")
@@ -199,16 +137,16 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     size.add_argument(
         "--minutes", type=float, default=30.0, help="CPU-minutes of the whole series (with --device: minutes)"
     )
-    size.add_argument("--steps", type=_count, help="steps of every run, instead of what fits into --minutes")
-    size.add_argument("--seeds", type=_count, default=3)
-    size.add_argument("--scenes", type=_count, default=100, help="rendered pictures to train on")
-    size.add_argument("--size", type=_pair, default=(128, 224), help="their height,width, px")
+    size.add_argument("--steps", type=count, help="steps of every run, instead of what fits into --minutes")
+    size.add_argument("--seeds", type=count, default=3)
+    size.add_argument("--scenes", type=count, default=100, help="rendered pictures to train on")
+    size.add_argument("--size", type=height_width, default=(128, 224), help="their height,width, px")
     size.add_argument(
-        "--draws", type=_count, default=2, help="pairs kept of every picture; 0 makes a new one every time"
+        "--draws", type=count, default=2, help="pairs kept of every picture; 0 makes a new one every time"
     )
-    size.add_argument("--batch", type=_count, default=4)
-    size.add_argument("--crop", type=_pair, default=(64, 160), help="height,width of a training crop, px")
-    size.add_argument("--tests", type=_count, default=12, help="held-out scenes to score")
+    size.add_argument("--batch", type=count, default=4)
+    size.add_argument("--crop", type=height_width, default=(64, 160), help="height,width of a training crop, px")
+    size.add_argument("--tests", type=count, default=12, help="held-out scenes to score")
     size.add_argument("--resolution", type=float, default=0.5, help="of the views a matcher sees when it is scored")
     what = parser.add_argument_group("what")
     what.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
@@ -223,14 +161,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--filler", default="embedded", help="paints holes: rows, embedded, a folder, or zerostereo=FOLDER"
     )
     what.add_argument("--matcher", choices=list(MATCHERS), default="started")
-    what.add_argument("--real", default=_default_real(), help="real pairs with truth, as `load_dataset` takes them")
+    what.add_argument("--real", default=real_pairs(), help="real pairs with truth, as `load_dataset` takes them")
     what.add_argument("--no-supervised", dest="supervised", action="store_false", help="leave that row out")
     how = parser.add_argument_group("how")
     how.add_argument("--lr", type=float, default=5e-4)
     how.add_argument("--precision", choices=("no", "bf16"), default="bf16")
     how.add_argument("--device", default="cpu", help="cuda for a GPU")
-    how.add_argument("--threads", type=_count, default=1)
-    how.add_argument("--workers", type=_count, default=0, help="processes that prepare data")
+    how.add_argument("--threads", type=count, default=1)
+    how.add_argument("--workers", type=count, default=0, help="processes that prepare data")
+    how.add_argument("--report", action="store_true", help="only print the tables of the runs that are there")
     how.add_argument("--keep", action="store_true", help="keep the weights of every run")
     how.add_argument("--verbose", action="store_true", help="show the progress of every run")
     options = parser.parse_args(arguments)
@@ -243,31 +182,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.photos is not None and not options.photos.exists():
         parser.error(f"--photos {options.photos}: no such file or folder")
     return options
-
-
-def _default_real() -> str:
-    root = os.environ.get("WHEATSTONE_DATA")
-    return f"stereo-mini={root}" if root else "motorcycle"
-
-
-def _pair(text: str) -> tuple[int, int]:
-    try:
-        height, width = (int(side) for side in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not height,width") from None
-    if min(height, width) < CROP_MULTIPLE:
-        raise argparse.ArgumentTypeError(f"{text!r}: sides must be {CROP_MULTIPLE} px or more")
-    return height, width
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    return number
 
 
 if __name__ == "__main__":

@@ -54,10 +54,7 @@ class SeriesPairs:
         kept = self.draws > 0
         sample = self.sample(index, int(generator.integers(self.draws))) if kept else self.made.sample(index, generator)
         item = self.made.augmentation(sample, generator)
-        if not self.started:
-            return item
-        start = sgbm_start(item["left"][None], item["right"][None], Sgbm(max_disparity=_SEARCHED_PX))
-        return {**item, **{name: value[0] for name, value in start.items()}}
+        return with_start(item) if self.started else item
 
     def fill(self, progress: ProgressCallback | None = None) -> None:
         """Make all pairs that are missing."""
@@ -111,6 +108,12 @@ class SeriesPairs:
         with atomic_path(self._path(index, draw)) as temporary, temporary.open("wb") as stream:
             np.savez(stream, **kept)
         return kept
+
+
+def with_start(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item that brings the answer of semi-global matching as a disparity to start from."""
+    start = sgbm_start(item["left"][None], item["right"][None], Sgbm(max_disparity=_SEARCHED_PX))
+    return {**item, **{name: value[0] for name, value in start.items()}}
 
 
 def series_pairs(

@@ -12,6 +12,7 @@ from wheatstone.training import Build, Recipe, recipes
 ADAPTIVE = "adaptive"  # of the width of the picture
 PIXELS = (50 / 800, 192 / 800)  # of the nominal width: stereo from mono draws 50..192 px for pictures 800 px wide
 SUPERVISED = "supervised"
+STARTED = "started"
 _HARMLESS = ("name", "about", "save_every", "log_every")  # fields of a recipe that do not change its outcome
 
 
@@ -46,9 +47,9 @@ _SMALL = {form: recipes[f"zerostereo-{form}-small"] for form in ("raft", "igev")
 # steps). With semi-global matching to start from, as it ships, it needs the fewest steps.
 _NARROW = {"iterations": 3, "widths": (16, 32, 48, 64), "volume": 8, "hidden": (32, 16)}
 _EMBEDDED = Build("wheatstone.matching.embedded:EmbeddedMatcher", {**_NARROW, "start": "none"})
-_STARTED = Build("wheatstone.matching.embedded:EmbeddedMatcher", {**_NARROW, "start": "sgbm"})
+_WITH_START = Build("wheatstone.matching.embedded:EmbeddedMatcher", {**_NARROW, "start": "sgbm"})
 MATCHERS: dict[str, tuple[Build, str]] = {
-    "started": (_STARTED, "igev"),
+    STARTED: (_WITH_START, "igev"),
     "embedded": (_EMBEDDED, "igev"),
     "raft": (_SMALL["raft"].parts["matcher"], "raft"),
     "igev": (_SMALL["igev"].parts["matcher"], "igev"),
@@ -84,14 +85,14 @@ def all_runs(options: argparse.Namespace, steps: int) -> list[Run]:
     for seed in range(options.seeds):
         for depth in depths:
             rows = options.estimated_rows or options.rows if depth == "estimated" else options.rows
-            runs += [Run(depth, row, seed, _recipe(options, depth, row, seed, steps)) for row in rows]
+            runs += [Run(depth, row, seed, recipe_of(options, depth, row, seed, steps)) for row in rows]
     if options.supervised and not options.photos:
         seeds = range(options.seeds)
-        runs += [Run("true", SUPERVISED, seed, _recipe(options, "true", SUPERVISED, seed, steps)) for seed in seeds]
+        runs += [Run("true", SUPERVISED, seed, recipe_of(options, "true", SUPERVISED, seed, steps)) for seed in seeds]
     return runs
 
 
-def _recipe(options: argparse.Namespace, depth: str, row: str, seed: int, steps: int) -> Recipe:
+def recipe_of(options: argparse.Namespace, depth: str, row: str, seed: int, steps: int) -> Recipe:
     """The recipe of a run: all share everything but what the row names."""
     part, form = MATCHERS[options.matcher]
     small = _SMALL[form]
@@ -99,6 +100,8 @@ def _recipe(options: argparse.Namespace, depth: str, row: str, seed: int, steps:
     iterations = part.options["iterations"]
     started = part.options.get("start") == "sgbm"
     loss: dict[str, Any] = {"form": form, "iterations": iterations, "confident": False}
+    if "max_disparity" in part.options:  # a volume that ends there can be taught no more
+        loss["max_disparity"] = float(part.options["max_disparity"])
     if row == SUPERVISED:
         settings = {"pairs": options.scenes, "size": tuple(options.size), "cameras": 0.0, "unlike": 0.0}
         settings["start"] = 1.0 if started else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rows import ROWS, SUPERVISED, Run, result_file
+from rows import ROWS, STARTED, SUPERVISED, Run, result_file
 from scores import FIGURES, keys_of
 
 from wheatstone.files import write_bytes
@@ -22,7 +22,7 @@ def write_report(
 ) -> str:
     """Write and return the tables of what is there so far."""
     results = [json.loads(file.read_text()) for run in runs if (file := result_file(out, run)).is_file()]
-    lines = [_sentence(options, runs, results, tests), "", *_main_table(results, controls, tests), ""]
+    lines = [_sentence(options, runs, results, tests), "", *_main_table(options, results, controls, tests), ""]
     lines += _difference_table(results, tests)
     text = "\n".join(lines) + "\n"
     write_bytes(out / "table.md", text.encode())
@@ -34,41 +34,49 @@ def write_report(
 def _sentence(
     options: argparse.Namespace, runs: Sequence[Run], results: Sequence[Mapping[str, Any]], tests: Mapping[str, Any]
 ) -> str:
-    pictures = (
-        str(options.photos)
-        if options.photos
-        else f"{options.scenes} rendered left views of {options.size[1]} x {options.size[0]}"
-    )
-    counted = [result["cpu_minutes"] for result in results if result["cpu_minutes"] is not None]
-    spent = (
-        f"{sum(counted):.0f} CPU-minutes"
-        if counted and options.device == "cpu"
-        else (f"{sum(result['minutes'] for result in results):.0f} minutes")
-    )
+    rendered = f"{options.scenes} rendered left views of {options.size[1]} x {options.size[0]}"
+    pictures = str(options.photos) if options.photos else rendered
+    made = f"{options.draws} pairs of each" if options.draws else "a new pair every time"
+    begins = "starts from semi-global matching" if options.matcher == STARTED else "starts from nothing"
     sizes = ", ".join(f"{len(keys_of(samples))} {name}" for name, samples in tests.items())
+    seen = f"seen at {options.resolution:g} of their size"
+    cpu, pairs = options.device == "cpu", options.out / "pairs.json"
+    spent = sum((result["cpu_minutes"] if cpu else None) or result["minutes"] for result in results)
+    making = json.loads(pairs.read_text())["cpu_minutes"] if pairs.is_file() else 0.0
     return (
         f"{len(results)} of {len(runs)} runs, {runs[0].recipe.steps} steps of {options.batch} crops of {options.crop[1]} x "
-        f"{options.crop[0]} each; matcher {options.matcher} from random weights; pictures: {pictures}; fill "
-        f"{options.filler}; scored pairs: {sizes}; {spent} of training on {machine(options)}"
+        f"{options.crop[0]} each; the matcher `{options.matcher}` has random weights and {begins}; pictures: {pictures}, {made}; "
+        f"fill {options.filler}; true depth degraded by {options.degrade:g}; scored pairs: {sizes}, {seen}; "
+        f"{spent:.0f} {'CPU-' if cpu else ''}minutes of training and {making:.0f} CPU-minutes of making pairs on "
+        f"{machine(options)}"
     )
 
 
 def _main_table(
-    results: Sequence[Mapping[str, Any]], controls: Mapping[str, Any], tests: Mapping[str, Any]
+    options: argparse.Namespace,
+    results: Sequence[Mapping[str, Any]],
+    controls: Mapping[str, Any],
+    tests: Mapping[str, Any],
 ) -> list[str]:
-    head = ["depth", "row", "seeds", *(f"{name}: {FIGURES[f][0]} ↓" for name in tests for f in FIGURES), "min a run"]
+    head = [
+        "depth",
+        "row",
+        "seeds",
+        *(f"{name}: {FIGURES[f][0]} ↓" for name in tests for f in FIGURES),
+        ("CPU-" if options.device == "cpu" else "") + "min a run",
+    ]
     rows = []
     for depth in dict.fromkeys(result["depth"] for result in results):
         for row in [*ROWS, SUPERVISED]:
             if same := _of(results, depth, row):
                 title = ROWS[row].title if row in ROWS else "true right views and disparity, supervised"
-                cells = [_spread([s["figures"][n][f] for s in same], f) for n in tests for f in FIGURES]
+                cells = [spread([s["figures"][n][f] for s in same], f) for n in tests for f in FIGURES]
                 took = statistics.fmean(s["cpu_minutes"] or s["minutes"] for s in same)
                 rows.append([depth, title, str(len(same)), *cells, f"{took:.1f}"])
     for name, figures in controls.items():
-        cells = [_spread([figures[n][f]], f) for n in tests for f in FIGURES]
+        cells = [spread([figures[n][f]], f) for n in tests for f in FIGURES]
         rows.append(["", f"control: {name}", "", *cells, ""])
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def _difference_table(results: Sequence[Mapping[str, Any]], tests: Mapping[str, Any]) -> list[str]:
@@ -85,16 +93,16 @@ def _difference_table(results: Sequence[Mapping[str, Any]], tests: Mapping[str, 
                     for figure in ("epe", "bad_3"):
                         gaps = [new[seed][name][figure] - old[seed][name][figure] for seed in seeds]
                         better = sum(gap < 0 for gap in gaps)
-                        cells.append(f"{_spread(gaps, figure, sign='+')}, {better} of {len(gaps)}")
+                        cells.append(f"{spread(gaps, figure, sign='+')}, {better} of {len(gaps)}")
                 rows.append([depth, variant.title, variant.before, *cells])
-    return ["Differences seed by seed (negative is better):", "", *_markdown(head, rows)] if rows else []
+    return ["Differences seed by seed (negative is better):", "", *markdown(head, rows)] if rows else []
 
 
 def _of(results: Sequence[Mapping[str, Any]], depth: str, row: str) -> list[Mapping[str, Any]]:
     return [result for result in results if (result["depth"], result["row"]) == (depth, row)]
 
 
-def _spread(values: Sequence[float], figure: str, sign: str = "") -> str:
+def spread(values: Sequence[float], figure: str, sign: str = "") -> str:
     """Mean ± sample standard deviation, in the unit of the table."""
     _, unit, digits = FIGURES[figure]
     known = [unit * value for value in values if not math.isnan(value)]
@@ -104,7 +112,7 @@ def _spread(values: Sequence[float], figure: str, sign: str = "") -> str:
     return f"{mean} ± {statistics.stdev(known):.{digits}f}" if len(known) > 1 else mean
 
 
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]
 
