@@ -260,6 +260,7 @@ def test_disparity_from_files_and_the_other_eye(tmp_path, capsys):
     assert load_dataset(tmp_path / "two").header["config_sha256"] == dataset.header["config_sha256"]
     for wrong, words in (
         (["--disparity-png-scale", "100"], "is now 100"),
+        (["--unknown", "hole"], "complete_unknown was True, is now False"),
         (["--rule", "uniform"], "--rule has no effect"),
         (["--depth", "row-prior"], "--depth has no effect"),
     ):

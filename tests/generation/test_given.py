@@ -91,12 +91,15 @@ def test_completing_paints_the_unknown_and_still_says_so(tmp_path):
     plain, complete = (_generator(maps, complete_unknown=c)(photos / "set0/0.jpg", "set0/0.jpg") for c in (False, True))
     for name in ("disparity", "valid", "visible", "hole", "origin"):
         assert torch.equal(getattr(plain, name), getattr(complete, name)), name
+    assert torch.equal(_generator(maps)(photos / "set0/0.jpg", "set0/0.jpg").views["right"], complete.views["right"])
     known = ~plain.hole.expand(3, -1, -1)
     assert torch.equal(plain.views["right"][known], complete.views["right"][known])
     truth = _generator(maps)(photos / "set0/0.jpg", "k", disparity=_truth()[0]).views["right"]
     error = [(sample.views["right"] - truth)[~known].abs().mean() for sample in (plain, complete)]
     assert error[1] < 0.7 * error[0]
-    assert _generator(maps, complete_unknown=True).config != _generator(maps).config
+    assert _generator(maps, complete_unknown=False).config != _generator(maps).config
+    assert not _generator(maps, "warp").complete_unknown
+    assert not tiny_generator().complete_unknown
 
 
 def test_a_folder_of_ours_and_other_sizes(tmp_path):

@@ -37,8 +37,10 @@ class Options:
     disparity_zero: Literal["known", "unknown"] | None = None
     """What an exact 0 in a PFM, NPY or NPZ file means; by default it is known, and maps with many zeros and no other mark for the
     unknown are rejected."""
-    complete_unknown: bool = False
-    """Paint where disparity is unknown as if it lay as far as its farther neighbour, instead of as an empty hole."""
+    unknown: Literal["complete", "hole"] | None = None
+    """How to paint where disparity is unknown: complete (moved as far as its farther neighbour) or hole (nothing lands there). By
+    default complete for given disparity, unless the synthesizer takes sparse views (genstereo, warp). The files say unknown and
+    painted either way."""
     synthetic_view: Literal["right", "left", "both"] = "right"
     """Which view is generated: right (the photo is the left eye), left (the photo is the right eye), or both, by half each."""
     seed: int = 0
@@ -236,7 +238,7 @@ def build_generator(options: Options) -> "StereoGenerator":
         load_part(load_synthesizer, options.synthesizer, {**common, **painter}),
         disparities=disparities,
         synthetic_view=options.synthetic_view,
-        complete_unknown=options.complete_unknown,
+        complete_unknown=None if options.unknown is None else options.unknown == "complete",
         seed=options.seed,
         max_side=options.max_side,
         clean_up=_clean_up(options),

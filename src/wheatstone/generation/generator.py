@@ -72,7 +72,8 @@ class StereoGenerator:
         depth, rule, synthesizer: the parts; depth and rule are None where the disparity is given.
         disparities: where the disparity of every photo comes from, or None when depth and rule make it.
         synthetic_view: which side is generated: `right` (the photo is the left eye), `left`, or `both`, moved by half each.
-        complete_unknown: paint what is unknown by the disparity of its farther neighbour (`eyes.paint_eye`).
+        complete_unknown: paint what is unknown by the disparity of its farther neighbour (`eyes.paint_eye`). By default given
+            disparity is completed for synthesizers that do not take sparse views; what is stored stays unknown.
         seed: run seed; with the key of a photo it decides every random number.
         max_side: photos are reduced so that their longer side is at most this; None keeps their size.
         clean_up: treatment of depth edges.
@@ -88,7 +89,7 @@ class StereoGenerator:
         *,
         disparities: DisparityFolder | None = None,
         synthetic_view: str = "right",
-        complete_unknown: bool = False,
+        complete_unknown: bool | None = None,
         seed: int = 0,
         max_side: int | None = None,
         clean_up: CleanUp | None = None,
@@ -110,10 +111,13 @@ class StereoGenerator:
         if synthetic_view not in EYES:
             raise InputError(f"`synthetic_view` must be one of {', '.join(EYES)}, got {synthetic_view!r}")
         given = disparities is not None
-        self.disparities, self.synthetic_view, self.complete_unknown = disparities, synthetic_view, complete_unknown
+        self.disparities, self.synthetic_view = disparities, synthetic_view
         self.depth = None if given else load_depth(depth) if isinstance(depth, str) else depth
         self.rule = None if given else AdaptiveDisparity() if rule is None else rule
         self.synthesizer = load_synthesizer(synthesizer) if isinstance(synthesizer, str) else synthesizer
+        if complete_unknown is None:
+            complete_unknown = given and not self.synthesizer.takes_sparse
+        self.complete_unknown = complete_unknown
         self.seed, self.max_side, self.threads, self.batch = seed, max_side, threads, batch
         self.clean_up = clean_up or (CleanUp(0, 0.0) if given else CleanUp())
         self._depth_call = Batcher(self._run_depth, 1 if self.depth is None else _batch_size(self.depth, batch))
@@ -134,8 +138,8 @@ class StereoGenerator:
             self.synthetic_view != "right"
         ):  # said where it differs: data sets from before this choice stay what they are
             made_by["synthetic_view"] = self.synthetic_view
-        if self.complete_unknown:
-            made_by["complete_unknown"] = True
+        if self.disparities is not None or self.complete_unknown:
+            made_by["complete_unknown"] = self.complete_unknown
         return {
             **made_by,
             "clean_up": dataclasses.asdict(self.clean_up),

@@ -1,7 +1,7 @@
 """The contract of a view synthesizer."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,7 +14,14 @@ __all__ = ["ViewSynthesizer"]
 
 
 class ViewSynthesizer(Part):
-    """A part that makes the view at baseline k from the left view and its disparity."""
+    """A part that makes the view at baseline k from the left view and its disparity.
+
+    Attributes:
+        takes_sparse: whether the part is at home in views of which little is known. To others `generation` shows sparse
+            disparity completed (`generation.eyes.paint_eye`).
+    """
+
+    takes_sparse: ClassVar[bool] = False
 
     def __call__(
         self,

@@ -95,6 +95,7 @@ class WarpSynthesizer(HoleFiller):
     """Warp only: holes stay black."""
 
     name = "warp"
+    takes_sparse = True
 
     def __init__(self) -> None:
         self.config = {}

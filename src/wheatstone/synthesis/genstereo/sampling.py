@@ -11,7 +11,7 @@ from wheatstone.diffusion.reference_attention import project_bank
 from wheatstone.synthesis.genstereo.conditions import Conditions
 from wheatstone.synthesis.genstereo.networks import GenStereoNetworks
 
-__all__ = ["Prediction", "prepare"]
+__all__ = ["Prediction", "look_at", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,28 @@ def prepare(
         official: round the bank to float16 whatever the networks compute in, as published.
     """
     tokens = networks.image_tokens(left01) if tokens is None else tokens
-    bank = networks.reference(networks.encode(left01), tokens, networks.pose(conditions.source))
+    maps = (conditions.source, conditions.target)
+    return look_at(networks, left01, *maps, guidance=guidance, tokens=tokens, official=official)
+
+
+def look_at(
+    networks: GenStereoNetworks,
+    left01: Float[Tensor, "B 3 H S"],
+    source: Float[Tensor, "B 14 H S"],
+    target: Float[Tensor, "B 14 H W"],
+    *,
+    guidance: float,
+    tokens: Float[Tensor, "B 1 C"],
+    official: bool = False,
+) -> Prediction:
+    """`prepare` from its parts; the left view may be wider than what is generated, as it is beside a window of a picture."""
+    bank = networks.reference(networks.encode(left01), tokens, networks.pose(source))
     if official:
         bank = {name: values.half().to(values.dtype) for name, values in bank.items()}
     return Prediction(
         networks=networks,
         tokens=tokens,
-        pose=networks.pose(conditions.target),
+        pose=networks.pose(target),
         bank=project_bank(networks.denoising_unet, bank),
         guidance=guidance,
     )

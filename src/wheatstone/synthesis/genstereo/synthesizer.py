@@ -27,6 +27,7 @@ from wheatstone.synthesis.genstereo.conditions import Conditions, make_condition
 from wheatstone.synthesis.genstereo.fusion import Polarity
 from wheatstone.synthesis.genstereo.networks import GenStereoNetworks
 from wheatstone.synthesis.genstereo.sampling import prepare
+from wheatstone.synthesis.genstereo.tiling import WindowPlan, decode_windows, plan_windows, prepare_windows
 from wheatstone.synthesis.genstereo.weights import load_networks, save_networks
 from wheatstone.synthesis.genstereo.working import open_mask, resize_picture, to_working, working_size
 
@@ -55,6 +56,7 @@ class GenStereo(ViewSynthesizer):
     """Two U-Nets that denoise the second view at a working size, composed with what is known at full size."""
 
     name = "genstereo"
+    takes_sparse = True
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class GenStereo(ViewSynthesizer):
         steps: int = 50,
         guidance: float = 1.5,
         working_side: int | None = None,
+        window_side: int | None = None,
         composite: str | None = None,
         mask_opening: int | None = None,
         colour_match: bool = True,
@@ -77,6 +80,8 @@ class GenStereo(ViewSynthesizer):
             guidance: 1 is off and halves the work.
             working_side: pictures are brought to as many pixels as a square of this side, in their own aspect; by default the
                 side that the U-Nets were made for.
+            window_side: where `working_side` is larger than this, the picture is generated in overlapping windows of this side
+                (`tiling`); by default the side that the U-Nets were made for. Has no effect under `official`.
             composite: what the known pixels of the result are: `known` (default) the moved left view, bit by bit; `fusion`
                 (default of `official`) weighed by the fusion layer against the generated ones; `generated` these alone.
             mask_opening: known pixels in stripes narrower than this many pixels are not fused but generated; 0 keeps all, the
@@ -95,16 +100,17 @@ class GenStereo(ViewSynthesizer):
         mask_opening = (7 if official else 0) if mask_opening is None else mask_opening
         if mask_opening < 0 or (mask_opening > 1 and mask_opening % 2 == 0):
             raise InputError(f"`mask_opening` must be 0 or an odd number of pixels, got {mask_opening}")
-        if steps < 1 or max_batch < 1 or not guidance >= 1 or (working_side is not None and working_side < 1):
+        side, window = (networks.side if given is None else given for given in (working_side, window_side))
+        if min(steps, max_batch, side, window) < 1 or not guidance >= 1:
             raise InputError(
-                "`steps`, `max_batch`, `working_side` and `guidance` must be at least 1, "
-                f"got {steps}, {max_batch}, {working_side}, {guidance}"
+                "`steps`, `max_batch`, `working_side`, `window_side` and `guidance` must be at least 1, "
+                f"got {steps}, {max_batch}, {side}, {window}, {guidance}"
             )
-        side = networks.side if working_side is None else working_side
         self.config: Mapping[str, Any] = {
             "steps": steps,
             "guidance": float(guidance),
             "working_side": max(1, round(side / networks.multiple)) * networks.multiple,
+            "window_side": max(1, round(window / networks.multiple)) * networks.multiple,
             "composite": composite,
             "mask_opening": mask_opening,
             "colour_match": colour_match and not official,
@@ -187,16 +193,24 @@ class GenStereo(ViewSynthesizer):
         small = make_conditions(view.left, view.disparity, view.valid, official=official)
         noise = self._noise((len(left01), *size), generators, latents)
 
+        plan = self._windows(size)
+        reach = view.disparity.masked_fill(~view.valid, 0)
+
         def run(part: slice) -> Tensor:
             conditions = Conditions(*(values[part].to(self.device) for values in vars(small).values()))
             picture, photo = (values[part].to(self.device) for values in (view.left, left01))
-            return self._denoise(picture, photo, conditions, noise[part], on_step).to(left01.device)
+            if plan is None:
+                return self._denoise(picture, photo, conditions, noise[part], on_step).to(left01.device)
+            reach_px = (float(reach[part].min()), float(reach[part].max()))
+            return self._denoise_windows(picture, photo, conditions, noise[part], plan, reach_px, on_step).to(
+                left01.device
+            )
 
         too_large = (
             f"a view of {size[1]}x{size[0]} pixels does not fit into memory: "
             "use a smaller `working_side`, or dtype bfloat16 or float16"
         )
-        image = in_batches(len(left01), 1 if self.device.type == "cpu" else self.config["max_batch"], run, too_large)
+        image = in_batches(len(left01), 1 if plan is not None else self._together, run, too_large)
         if self.config["colour_match"]:
             image = match_fill(image, small.warped, small.hole)
         return Generated(image=image, warped=small.warped, hole=small.hole)
@@ -208,6 +222,50 @@ class GenStereo(ViewSynthesizer):
             side = max(1, round(side / multiple)) * multiple
             return side, side
         return working_size(size, side, multiple)
+
+    @property
+    def _together(self) -> int:
+        """Views in one call; on a CPU one, so that none depends on its neighbours."""
+        return 1 if self.device.type == "cpu" else int(self.config["max_batch"])
+
+    def _windows(self, size: tuple[int, int]) -> WindowPlan | None:
+        """Where windows lie on a picture of working size; None where it is generated whole."""
+        side = self.config["window_side"]
+        if self.config["official"] or self.config["working_side"] <= side:
+            return None
+        cell = latent_factor(self.network.vae)
+        plan = plan_windows(size, side, multiple=self.network.multiple, cell=cell)
+        return None if plan.single else plan
+
+    def _denoise_windows(
+        self,
+        picture: Tensor,
+        photo: Tensor,
+        conditions: Conditions,
+        noise: Tensor,
+        plan: WindowPlan,
+        reach_px: tuple[float, float],
+        on_step: Callable[[Step], None] | None,
+    ) -> Tensor:
+        """Noise to one picture `[1,3,h,w]` in 0..1, as many windows at a time as views."""
+        predict = prepare_windows(
+            self.network,
+            picture,
+            conditions,
+            plan,
+            reach_px=reach_px,
+            guidance=self.config["guidance"],
+            tokens=self.network.image_tokens(photo),
+            together=self._together,
+        )
+        latents = run_sampler(predict, build_scheduler(ZERO_SNR_V), noise, steps=self.config["steps"], on_step=on_step)
+        return self._finite(decode_windows(self.network, latents, plan)).clamp(0, 1)
+
+    def _finite(self, image: Tensor) -> Tensor:
+        """The picture, if its numbers are numbers."""
+        if not bool(image.isfinite().all()):
+            raise InputError(f"the generated view is not finite in {self.dtype}: use dtype bfloat16 or float32")
+        return image
 
     def _denoise(
         self,
@@ -229,10 +287,7 @@ class GenStereo(ViewSynthesizer):
         )
         scheduler = build_scheduler(ZERO_SNR_V)
         latents = run_sampler(predict, scheduler, noise, steps=self.config["steps"], on_step=on_step)
-        image = self.network.decode(latents)
-        if not bool(image.isfinite().all()):
-            raise InputError(f"the generated view is not finite in {self.dtype}: use dtype bfloat16 or float32")
-        return image.clamp(0, 1)
+        return self._finite(self.network.decode(latents)).clamp(0, 1)
 
     def _noise(
         self, shape: tuple[int, int, int], generators: Sequence[torch.Generator] | None, latents: Tensor | None
