@@ -52,7 +52,15 @@ class Options:
     scheduler: Literal["checkpoint", "ddim", "dpm++", "trailing"] | None = None
     """Sampler of a diffusion synthesizer; by default the one stored with its checkpoint."""
     paint_side: int | None = None
-    """Longer side at which a diffusion synthesizer paints, by default 1024; known pixels keep the photo's resolution."""
+    """Longer side at which inpainting paints, by default 1024; known pixels keep the photo's resolution."""
+    guidance: float | None = None
+    """Guidance of genstereo, by default 1.5; 1 is off and halves its work."""
+    working_side: int | None = None
+    """Genstereo works on as many pixels as a square of this side, by default what it was made for; beyond that in overlapping
+    windows. Known pixels keep the photo's resolution."""
+    composite: Literal["known", "fusion", "generated"] | None = None
+    """What the known pixels of genstereo's view are: the warp (known, the default), weighed against the generated ones by its
+    fusion layer, or generated alone."""
     device: str = "auto"
     """Where networks run: auto (a GPU if there is one), cpu, cuda, cuda:1, mps."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
@@ -230,7 +238,8 @@ def build_generator(options: Options) -> "StereoGenerator":
         "allow_downscale": options.allow_downscale or None,
     }
     disparities = _disparities(options)
-    painter = {"steps": options.steps, "scheduler": options.scheduler, "paint_side": options.paint_side}
+    settings = ("steps", "scheduler", "paint_side", "guidance", "working_side", "composite")
+    painter = {name: getattr(options, name) for name in settings}
     common = {"device": device, "dtype": dtype, "official": options.official}
     return StereoGenerator(
         None if disparities else load_part(load_depth, options.depth, {**common, **depth_settings}),
