@@ -106,6 +106,7 @@ def test_sixteen_bit_alpha_shows_white(tmp_path):
     image = read_photo(tmp_path / "a.png").image
     assert (image[:2] == 255).all()
     assert (image[2:] == 0).all()
+    assert (read_photo(tmp_path / "a.png", opaque=True).image == 0).all()
 
 
 def test_float_tiff(tmp_path):
@@ -154,6 +155,7 @@ def test_alpha_is_composited_on_white(tmp_path):
     half = PICTURE[5:9] * (128 / 255) + 255 * (127 / 255)
     assert np.abs(image[5:9] - half).max() <= 1
     np.testing.assert_array_equal(image[9:], PICTURE[9:])
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.png", opaque=True).image, PICTURE)
 
 
 def test_cmyk_jpeg(tmp_path):

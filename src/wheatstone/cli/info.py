@@ -41,7 +41,7 @@ EXTRAS = {
         ("numba",), "rendered worlds with exact truth (wheatstone scenes, training of the embedded networks)"
     ),
     "demo": Extra(("numba", "skimage"), "the photographs of wheatstone demo"),
-    "datasets": Extra(("h5py", "OpenEXR"), "nothing yet: readers of HDF5 and OpenEXR files are to come"),
+    "datasets": Extra(("h5py", "OpenEXR"), "the data sets Spring (HDF5) and IRS (OpenEXR)"),
     "train": Extra(("tensorboard",), "curves of a training in TensorBoard"),
     "scale": Extra(("webdataset", "ray"), "tar shards (wheatstone export --as webdataset); many machines are to come"),
     "video": Extra(("av",), "nothing yet: reading and writing film is to come"),

@@ -38,6 +38,7 @@ class PairFiles:
         masks: what else the data set says of each pixel of the left view; see `PairFolder`.
         texts: name to text file (calibration, camera settings) that goes into the provenance as it stands.
         notes: what a reader of the figures must know.
+        opaque: the images' alpha channel means nothing (renderers leave anything in it): take the colours as they are.
     """
 
     key: str
@@ -49,6 +50,7 @@ class PairFiles:
     masks: Sequence[Mask] = ()
     texts: Mapping[str, Path] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
+    opaque: bool = False
 
     def files(self) -> Iterator[Path]:
         """Every file of the pair."""
@@ -116,7 +118,7 @@ class PairFolder(StereoDataset):
 
 
 def _read_pair(pair: PairFiles, name: str, licence: str, left_right: bool) -> StereoSample:
-    views = {"left": read_image(pair.left)[0], "right": read_image(pair.right)[0]}
+    views = {name: read_image(path, pair.opaque)[0] for name, path in (("left", pair.left), ("right", pair.right))}
     size = tuple(views["left"].shape[-2:])
     _same_size(pair.right, tuple(views["right"].shape[-2:]), pair.left, size)
     disparity = valid = None

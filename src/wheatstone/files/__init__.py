@@ -4,6 +4,8 @@ from wheatstone.files.arrays import read_map
 from wheatstone.files.atomic import atomic_path, write_bytes
 from wheatstone.files.calibration import Calibration, parse_calibration, read_calibration
 from wheatstone.files.disparity import read_disparity, write_disparity
+from wheatstone.files.exr import read_exr
+from wheatstone.files.hdf5 import read_hdf5
 from wheatstone.files.images import MAX_PIXELS, Photo, decode_photo, read_image, read_photo, write_image
 from wheatstone.files.inverse_depth import read_inverse_depth, write_inverse_depth
 from wheatstone.files.pfm import read_pfm, write_pfm
@@ -23,6 +25,8 @@ __all__ = [
     "read_bytes",
     "read_calibration",
     "read_disparity",
+    "read_exr",
+    "read_hdf5",
     "read_image",
     "read_inverse_depth",
     "read_map",

@@ -56,20 +56,24 @@ class Photo:
     format: str
 
 
-def read_photo(path: str | Path) -> Photo:
+def read_photo(path: str | Path, opaque: bool = False) -> Photo:
     """Read a photo as 8-bit RGB: JPEG, PNG, WebP, TIFF, BMP, with everything that occurs in them.
 
     Grey is repeated, palettes are looked up, CMYK is converted without a colour profile, transparency is composited on
     white, the first frame of an animation is taken, 16 bits are rounded to 8, floating-point pixels must lie in 0..1.
     Embedded colour profiles are not applied.
 
+    Args:
+        path: the file.
+        opaque: take the colours as they stand, whatever the alpha channel says.
+
     Raises:
         FileFormatError: missing, empty, truncated, no image, a single row or column, or more than `MAX_PIXELS`.
     """
-    return decode_photo(read_bytes(path), path)
+    return decode_photo(read_bytes(path), path, opaque)
 
 
-def decode_photo(data: bytes, name: str | Path = "photo") -> Photo:
+def decode_photo(data: bytes, name: str | Path = "photo", opaque: bool = False) -> Photo:
     """Decode the bytes of a photo; see `read_photo`."""
     if not data:
         raise FileFormatError(f"{name}: the file is empty")
@@ -80,11 +84,11 @@ def decode_photo(data: bytes, name: str | Path = "photo") -> Photo:
             exif = picture.getexif()
             deep = _deep_mode(data, picture)
             picture.load()
-            array = _decode_deep(data, name) if deep else _flatten(picture)
+            array = _decode_deep(data, name, opaque) if deep else _flatten(picture, opaque)
     except UnidentifiedImageError as error:
         if data[:4] not in _TIFF_SIGNATURES:
             raise FileFormatError(f"{name}: not an image file that can be read ({_what_it_is(data)})") from error
-        array, exif, deep, mode, kind = _decode_deep(data, name), Image.Exif(), None, "unknown", "TIFF"
+        array, exif, deep, mode, kind = _decode_deep(data, name, opaque), Image.Exif(), None, "unknown", "TIFF"
         _check_size((array.shape[1], array.shape[0]), name)
     except Image.DecompressionBombError as error:
         raise FileFormatError(f"{name}: more than {MAX_PIXELS} pixels, refused as a decompression bomb") from error
@@ -99,9 +103,9 @@ def decode_photo(data: bytes, name: str | Path = "photo") -> Photo:
     return Photo(array, _focal_px(exif, array), sha256(data).hexdigest(), deep or mode, kind)
 
 
-def read_image(path: str | Path) -> Float[torch.Tensor, "1 3 H W"]:
+def read_image(path: str | Path, opaque: bool = False) -> Float[torch.Tensor, "1 3 H W"]:
     """Read an image file as float32 `[1,3,H,W]`, RGB, 0..1, upright; formats and errors as in `read_photo`."""
-    return image_batch(read_photo(path).image)
+    return image_batch(read_photo(path, opaque).image)
 
 
 def write_image(path: str | Path, image: Any, quality: int = 95) -> None:
@@ -160,7 +164,7 @@ def _bits_per_sample(picture: Image.Image) -> tuple[int, ...]:
     return bits if isinstance(bits, tuple) else (bits,)
 
 
-def _decode_deep(data: bytes, name: str | Path) -> np.ndarray:
+def _decode_deep(data: bytes, name: str | Path, opaque: bool = False) -> np.ndarray:
     array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None or array.size == 0:
         raise FileFormatError(f"{name}: broken image, or a pixel format that neither Pillow nor OpenCV reads")
@@ -176,15 +180,17 @@ def _decode_deep(data: bytes, name: str | Path) -> np.ndarray:
         values = values[..., None]
     if values.shape[2] in (2, 4):
         alpha = values[..., -1:]
-        values = values[..., :-1] * alpha + (1 - alpha)
+        values = values[..., :-1] if opaque else values[..., :-1] * alpha + (1 - alpha)
     values = np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values[..., ::-1]
     return np.rint(values * 255).astype(np.uint8)
 
 
-def _flatten(picture: Image.Image) -> np.ndarray:
-    """8-bit RGB of a loaded picture; transparency shows white."""
+def _flatten(picture: Image.Image, opaque: bool = False) -> np.ndarray:
+    """8-bit RGB of a loaded picture; transparency shows white, or its colour where `opaque`."""
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
+        if opaque:
+            return np.asarray(picture)[..., :3]
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     return np.asarray(picture.convert("RGB"))
 
