@@ -15,7 +15,13 @@ from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.genstereo import small_networks
 from wheatstone.training import Schedule, recipes, train, with_settings
 from wheatstone.training.disparity_dropout import DisparityDropout, scan_lines
-from wheatstone.training.genstereo import GenStereoPairs, crop_factor, genstereo_pairs, trainable_genstereo
+from wheatstone.training.genstereo import (
+    GenStereoPairs,
+    crop_factor,
+    genstereo_pairs,
+    small_genstereo,
+    trainable_genstereo,
+)
 
 TINY = {"widths": (8, 16), "heads": 1, "vae_widths": (4, 4, 8, 8), "latent_channels": 4, "side": 32, "steps": 2}
 
@@ -140,6 +146,8 @@ def test_settings_that_make_no_sense_are_refused(tmp_path):
         genstereo_pairs(tmp_path, 0, size=(64, 64, 3), cache=tmp_path / "kept")
     with pytest.raises(InputError, match="--data"):
         genstereo_pairs(tmp_path, 0, size=64, cache=tmp_path)
+    given = genstereo_pairs("scenes=900000:3", 0, size=64, cache=tmp_path, scenes=2)  # --data comes before rendering
+    assert (len(given), given.size) == (3, (64, 64))
 
 
 def test_rendered_pairs_are_data(tmp_path):
@@ -184,10 +192,7 @@ def test_both_networks_start_as_stable_diffusion(stable_diffusion):
 
 
 def test_the_last_block_of_the_reference_stays():
-    networks = small_networks(0, widths=(8, 8, 8, 8), heads=1)
-    from wheatstone.training.genstereo import _let_learn
-
-    _let_learn(networks, checkpointing=False)
+    networks = small_genstereo(widths=(8, 8, 8, 8), heads=1, vae_widths=(4, 4, 8, 8)).network
     frozen = {name for name, p in networks.reference_unet.named_parameters() if not p.requires_grad}
     assert frozen
     assert all(name.startswith("up_blocks.3.") for name in frozen)
