@@ -85,13 +85,15 @@ def paint_eye(eye: Eye, photo: PhotoMaps, synthesize: Synthesize, warper: Forwar
     """
     maps: Sequence[Tensor] = (photo.image, photo.disparity, photo.valid)
     image, disparity, valid = (m.flip(-1) for m in maps) if eye.mirrored else maps
-    complete = complete and not bool(valid.all())
+    sparse = not bool(valid.all())
+    complete = complete and sparse
     if complete:
         view = synthesize(image, background_fill(disparity, valid), torch.ones_like(valid))
     else:
         view = synthesize(image, disparity, valid)
-    if complete or view.image.device.type != "cpu" or view.image.dtype != torch.float32:
-        warp = warper(image, disparity * eye.shift, valid)  # another device may round another way
+    if sparse or view.image.device.type != "cpu" or view.image.dtype != torch.float32:
+        # another device may round another way, and a part may have made up what is unknown
+        warp = warper(image, disparity * eye.shift, valid)
         hole, origin = (warp.hole if complete else view.hole.cpu()), view.origin.cpu()
         if complete:
             origin = torch.where(hole & (origin == Origin.WARPED), torch.full_like(origin, Origin.GENERATED), origin)

@@ -210,6 +210,8 @@ def _further_views(of: Pictures) -> list[Cell]:
         folder = view_folder(name)
         if name not in ("left", "right") and of.has(folder):
             caption = f"View at {short(float(baseline['nominal']))}"
+            if of.line["baselines"]["left"]["synthetic"] and not baseline["synthetic"]:
+                caption = "Photo, between both"
             found.append(_photo(caption, f"{caption} of {of.key}", of.small(folder), of.line["files"][folder]))
     return found
 

@@ -86,7 +86,7 @@ def _origin(code: Origin, share: float) -> Markup:
     """A swatch with its word and the share of the view, for the caption of the holes."""
     word, meaning = ORIGIN_WORDS[code]
     swatch = element("span", class_=f"swatch origin-{int(code)}", aria_hidden="true")
-    return element("span", swatch, f" {word} {percent(share)}", title=meaning)
+    return element("span", swatch, f" {word} {percent(share) if share >= 5e-4 else 'under 0.1 %'}", title=meaning)
 
 
 def _figures(chosen: Chosen) -> list[Markup]:
