@@ -5,7 +5,7 @@ where asking the disk for each file by name would take one request a file.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from wheatstone.errors import DatasetError
@@ -45,15 +45,20 @@ class Listing:
 
         What lies below such a folder is not looked at: a trajectory of thousands of images costs one listing, its own.
         """
-        yield from self._holders(Path(root), frozenset(names), _DEPTH)
+        wanted = frozenset(names)
+        yield from self._holders(Path(root), lambda name: name in wanted, _DEPTH)
 
-    def _holders(self, folder: Path, names: frozenset[str], depth: int) -> Iterator[Path]:
+    def holders_of(self, root: str | Path, begin: str, end: str) -> Iterator[Path]:
+        """Like `holders`, for data sets that keep their files in no folder of a fixed name: what a name begins and ends with."""
+        yield from self._holders(Path(root), lambda name: name.startswith(begin) and name.endswith(end), _DEPTH)
+
+    def _holders(self, folder: Path, wanted: Callable[[str], bool], depth: int) -> Iterator[Path]:
         files, folders = self._list(folder)
-        if not names.isdisjoint(files) or not names.isdisjoint(folders):
+        if any(map(wanted, folders)) or any(map(wanted, files)):
             yield folder
         elif depth:
             for name in folders:
-                yield from self._holders(folder / name, names, depth - 1)
+                yield from self._holders(folder / name, wanted, depth - 1)
 
     def _list(self, folder: str | Path) -> tuple[frozenset[str], tuple[str, ...]]:
         place = os.fspath(folder)
