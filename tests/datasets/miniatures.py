@@ -85,3 +85,39 @@ def assert_right_truth(sample, expected, within=1e-4):
     """The truth of the right view is `expected` everywhere."""
     assert bool(sample.extras["valid_right"].all())
     np.testing.assert_allclose(sample.extras["disparity_right"][0].numpy(), expected, rtol=0, atol=within)
+
+
+def rendered(near=7, far=2, height=12, width=40):
+    """A textured pair, a near block before a far wall: left and right (uint8 RGB) and the disparity of either, pixels."""
+    random = np.random.default_rng(7)
+    wall, block = (random.integers(0, 256, (height, width + far, 1), np.uint8).repeat(3, 2) for _ in range(2))
+    views, truths = [], []
+    for shift in (0, 1):  # a thing at disparity d stands d pixels further left in the right view
+        image, truth = wall[:, shift * far :][:, :width].copy(), np.full((height, width), float(far))
+        columns = slice(15 - shift * near, 25 - shift * near)
+        image[:, columns], truth[:, columns] = block[:, 15:25], near
+        views.append(image)
+        truths.append(truth)
+    return *views, *truths
+
+
+def colours(path, values, alpha=None):
+    """An RGB picture; the format follows the suffix. JPEG as exact as it gets; `alpha` (one number) for PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if alpha is not None:
+        values = np.dstack([values, np.full(values.shape[:2], alpha, np.uint8)])
+    Image.fromarray(values).save(path, **({"quality": 100, "subsampling": 0} if path.suffix == ".jpg" else {}))
+
+
+def assert_sees(sample):
+    """What the truth says of the left view is seen there in the right view, and not on the other side."""
+    left, right = (sample.views[side][0].numpy() for side in ("left", "right"))
+    rows, columns = np.nonzero(sample.valid[0].numpy())
+    shift = np.rint(sample.disparity[0].numpy()[rows, columns]).astype(int)
+    assert shift.size
+    error = {}
+    for sign in (1, -1):
+        target = columns - sign * shift
+        inside = (target >= 0) & (target < left.shape[1])
+        error[sign] = np.median(np.abs(left[rows, columns] - right[rows, target.clip(0, left.shape[1] - 1)])[inside])
+    assert error[1] < 0.02 < 0.1 < error[-1], error
