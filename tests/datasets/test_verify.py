@@ -52,6 +52,18 @@ def test_a_changed_known_pixel_breaks_the_warp(dataset):
     assert _promises(dataset, tolerance=1) == set()
 
 
+def test_a_synthetic_view_needs_a_real_one(dataset):
+    def change(lines):
+        for line in lines[:1]:
+            line["baselines"]["left"]["synthetic"] = True
+        for line in lines[1:2]:  # and where the photo is said to be the right eye, its own disparity must be there
+            line["baselines"]["left"]["synthetic"], line["baselines"]["right"]["synthetic"] = True, False
+
+    keys = [json.loads(line)["key"] for line in (dataset / "manifest.jsonl").read_text().splitlines()]
+    _edit_lines(dataset / "manifest.jsonl", change)
+    assert _promises(dataset) == {(keys[0], "source"), (keys[1], "file")}
+
+
 def test_painted_pixels_are_free(dataset):
     painted = decode_png((dataset / "mask_inpaint" / "a.jpg.png").read_bytes()) > 0
     assert painted.any()

@@ -147,7 +147,7 @@ def test_a_photo_without_a_map_is_rejected_and_taken_up_later(tmp_path):
     (maps / "set1/1.npy").rename(tmp_path / "away.npy")
     summary = _generate(photos, tmp_path / "out", _generator(maps))
     assert (summary.written, list(summary.rejected)) == (2, ["set1/1.png"])
-    assert "no disparity file: none of 1.pfm, 1.npy, 1.npz, 1.png" in summary.rejected["set1/1.png"]
+    assert "no disparity file: none of 1.pfm, 1.npy, 1.npz, 1.disparity.png, 1.png" in summary.rejected["set1/1.png"]
     lines = (tmp_path / "out/rejected.jsonl").read_text().splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["file"]
     (tmp_path / "away.npy").rename(maps / "set1/1.npy")

@@ -17,7 +17,7 @@ from wheatstone.geometry import resize_disparity
 
 __all__ = ["SUFFIXES", "DisparityFolder", "GivenDisparity", "as_given", "fit_disparity"]
 
-SUFFIXES = (".pfm", ".npy", ".npz", ".png", ".disparity.png")
+SUFFIXES = (".pfm", ".npy", ".npz", ".disparity.png", ".png")
 """Behind the name of a photo, in the order in which they are looked for: what holds floating-point pixels comes first."""
 
 KITTI_SCALE = 256
