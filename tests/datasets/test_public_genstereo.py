@@ -4,18 +4,17 @@ Each miniature holds a rendered pair, so that the sign of the disparity and whic
 """
 
 import gzip
-import json
 import pickle
 
 import numpy as np
 import pytest
 import torch
 from tests.datasets import miniatures as mini
+from tests.datasets import rendered_sets as sets
+from tests.datasets.rendered_sets import FILM, LEFT, OF_LEFT, OF_RIGHT, RIGHT
 
 from wheatstone.datasets import load_dataset
 from wheatstone.errors import DatasetError, InputError
-
-LEFT, RIGHT, OF_LEFT, OF_RIGHT = mini.rendered()
 
 
 def assert_rendered(sample, within=1e-3, right=True, valid=None):
@@ -31,31 +30,10 @@ def assert_rendered(sample, within=1e-3, right=True, valid=None):
     assert sample.provenance["licence"]
 
 
-# Spring
-
-
-def _dsp5(path, values):
-    import h5py
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        file.create_dataset("disparity", data=values.astype(np.float32), compression="gzip", compression_opts=9)
-
-
-def _spring(root, scene="0001", frame="0001", truth=True):
-    place = root / scene
-    for side, image, of_view in (("left", LEFT, OF_LEFT), ("right", RIGHT, OF_RIGHT)):
-        mini.colours(place / f"frame_{side}" / f"frame_{side}_{frame}.png", image)
-        if truth:
-            fine = of_view.repeat(2, 0).repeat(2, 1) + np.tile([[0, 0.5], [0.5, 0.5]], OF_LEFT.shape)
-            _dsp5(place / f"disp1_{side}" / f"disp1_{side}_{frame}.dsp5", fine)
-    mini.text(place / "cam_data" / "intrinsics.txt", "1100 1100 960 540\n")
-
-
 def test_spring(tmp_path):
-    _spring(tmp_path / "train")
-    _spring(tmp_path / "train", "0045", "0012")
-    _spring(tmp_path / "test", "0003", truth=False)
+    sets.spring(tmp_path / "train")
+    sets.spring(tmp_path / "train", "0045", "0012")
+    sets.spring(tmp_path / "test", "0003", truth=False)
     samples = load_dataset(f"spring={tmp_path}")
     assert samples.keys == ["0001/0001", "0045/0012"]
     assert_rendered(samples[0])  # of four values a pixel, the first: not the 0.5 px beside it
@@ -66,7 +44,7 @@ def test_spring(tmp_path):
     assert seen[:, 15:].all()
     sky = np.zeros([2 * side for side in OF_LEFT.shape])
     sky[0, 2] = np.nan
-    _dsp5(tmp_path / "train/0001/disp1_left/disp1_left_0001.dsp5", sky)
+    sets.dsp5(tmp_path / "train/0001/disp1_left/disp1_left_0001.dsp5", sky)
     sample = samples[0]
     assert (~sample.valid[0]).nonzero().tolist() == [[0, 1]]  # the sky is known: infinitely far
     assert float(sample.disparity.abs().max()) == 0
@@ -78,23 +56,9 @@ def test_spring(tmp_path):
         load_dataset(f"spring={tmp_path}", split="val")
 
 
-# IRS
-
-
-def _exr(path, values, names="G"):
-    import OpenEXR
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    OpenEXR.File(header, dict.fromkeys(names, values.astype(np.float32))).write(str(path))
-
-
 def test_irs(tmp_path):
     for scene in ("Home/ArchVizInterior03Data", "Store/ConvenienceStore_Dark"):
-        mini.colours(tmp_path / scene / "l_00002.png", LEFT)
-        mini.colours(tmp_path / scene / "r_00002.png", RIGHT)
-        _exr(tmp_path / scene / "d_00002.exr", OF_LEFT)
-        _exr(tmp_path / scene / "n_00002.exr", OF_LEFT, "RGB")
+        sets.irs(tmp_path, scene)
     samples = load_dataset(f"irs={tmp_path}")
     assert samples.keys == ["Home/ArchVizInterior03Data/00002", "Store/ConvenienceStore_Dark/00002"]
     assert_rendered(samples[0], right=False)
@@ -102,22 +66,16 @@ def test_irs(tmp_path):
     assert load_dataset(f"irs={tmp_path / 'Home'}").keys == ["ArchVizInterior03Data/00002"]
     holed, valid = OF_LEFT.copy(), np.ones(OF_LEFT.shape, bool)
     holed[0, :3], valid[0, :3] = (0, np.inf, -1), False
-    _exr(tmp_path / "Store/ConvenienceStore_Dark/d_00002.exr", holed, "RGB")
+    sets.exr(tmp_path / "Store/ConvenienceStore_Dark/d_00002.exr", holed, "RGB")
     assert_rendered(samples[1], right=False, valid=valid)
     (tmp_path / "Store/ConvenienceStore_Dark/d_00002.exr").unlink()
     with pytest.raises(DatasetError, match=r"d_00002.exr: missing.*\{Home,Office"):
         load_dataset(f"irs={tmp_path}")
 
 
-# UnrealStereo4K
-
-
 def test_unrealstereo4k(tmp_path):
     for scene in ("00000", "00008"):
-        for camera, image, truth in ((0, LEFT, OF_LEFT), (1, RIGHT, OF_RIGHT)):
-            mini.colours(tmp_path / scene / f"Image{camera}/00042.png", image, alpha=0)  # alpha means nothing
-            mini.array(tmp_path / scene / f"Disp{camera}/00042.npy", truth.astype(np.float32))
-            mini.text(tmp_path / scene / f"Extrinsics{camera}/00042.txt", "1920 0 960 0 1920 540 0 0 1\n1 0 0 0\n")
+        sets.unreal(tmp_path, scene)
     samples = load_dataset(f"unrealstereo4k={tmp_path}")
     assert samples.keys == ["00000/00042", "00008/00042"]
     assert_rendered(samples[0])
@@ -130,16 +88,8 @@ def test_unrealstereo4k(tmp_path):
     assert "calib" not in load_dataset(f"unrealstereo4k={tmp_path}")[0].provenance
 
 
-# SimStereo
-
-
 def test_simstereo(tmp_path):
-    for split in ("training", "test"):
-        for side, image, truth in (("left", LEFT, OF_LEFT), ("right", RIGHT, OF_RIGHT)):
-            name = f"abstract_bowls_1_{side}"
-            mini.colours(tmp_path / split / "rgbColormanaged" / f"{name}.jpg", image)
-            mini.colours(tmp_path / split / "nirColormanaged" / f"{name}.jpg", image // 2)
-            mini.pfm(tmp_path / split / "pfmDisp" / f"{name}.pfm", truth)
+    sets.simstereo(tmp_path)
     samples = load_dataset(f"simstereo={tmp_path}")
     assert samples.keys == ["abstract_bowls_1"]
     assert_rendered(samples[0])
@@ -156,21 +106,10 @@ def test_simstereo(tmp_path):
     assert_rendered(samples[0], valid=valid)
 
 
-# PLT-D3
-
-
 def test_pltd3(tmp_path):
-    camera = {"fx": 800.0, "fy": 800.0, "cx": 960.0, "cy": 540.0, "baseline": 0.12, "height": 1080, "width": 1920}
-    mini.text(tmp_path / "intrinsics.json", camera)
-    for split in ("train", "test"):
-        mini.colours(tmp_path / split / "0001/left/v1_0001_000001.png", LEFT)
-        mini.colours(tmp_path / split / "0001/right/v1_0001_000001.png", RIGHT)
-    depth = (96 / OF_LEFT).astype(np.float32)
-    depth[0, :2] = 0, np.inf
+    camera = sets.pltd3(tmp_path)
     valid = np.ones(OF_LEFT.shape, bool)
     valid[0, :2] = False
-    (tmp_path / "train/0001/depth").mkdir()
-    np.savez_compressed(tmp_path / "train/0001/depth/v1_0001_000001.npz", depth)
     samples = load_dataset(f"pltd3={tmp_path}")
     assert samples.keys == ["0001/v1_0001_000001"]
     assert_rendered(samples[0], right=False, valid=valid)
@@ -186,21 +125,8 @@ def test_pltd3(tmp_path):
     assert_rendered(load_dataset(f"pltd3={tmp_path}")[0], right=False, valid=valid)
 
 
-# Infinigen-SV
-
-
 def test_infinigen_sv(tmp_path):
-    for split in ("train", "test"):
-        frames = tmp_path / split / "1a2b3c/frames"
-        for camera, image, truth in ((0, LEFT, OF_LEFT), (1, RIGHT, OF_RIGHT)):
-            mini.colours(frames / f"Image/camera_{camera}/Image_0_0_0007_{camera}.png", image)
-            mini.array(frames / f"Depth/camera_{camera}/Depth_0_0_0007_{camera}.npy", (1111 * 0.075 / truth))
-            pose = np.eye(4)
-            pose[:3, 3] = 4 + 0.06 * camera, -1 + 0.045 * camera, 2  # 7.5 cm apart, in the axes of the world
-            path = frames / f"camview/camera_{camera}/camview_0_0_0007_{camera}.npz"
-            path.parent.mkdir(parents=True)
-            matrix = np.array([[1111.0, 0, 640], [0, 1111, 360], [0, 0, 1]])
-            np.savez(path, K=matrix, T=pose, HW=np.array([720, 1280]))
+    sets.infinigen(tmp_path)
     samples = load_dataset(f"infinigensv={tmp_path}")
     assert samples.keys == ["1a2b3c/0_0_0007"]
     assert_rendered(samples[0])
@@ -216,40 +142,9 @@ def test_infinigen_sv(tmp_path):
         samples[0]
 
 
-# Dynamic Replica
-
-FILM = "009850-3_obj_source"
-
-
-def _dynamic_replica(root, split="train", baseline=0.2, kind="ndc_isotropic"):
-    """A film of one frame; its focal length is 2 in PyTorch3D's units, which is 12 px at a height of 12 px."""
-    annotations = []
-    for side, image, truth in (("left", LEFT, OF_LEFT), ("right", RIGHT, OF_RIGHT)):
-        place = root / split / f"{FILM}_{side}"
-        mini.colours(place / "images" / f"{FILM}_{side}-0000.png", image, alpha=0)
-        mini.text(place / "images" / "done.ok", "")
-        depth = (12 * baseline / truth).astype(np.float16)
-        mini.codes(place / "depths" / f"{FILM}_{side}_0000.geometric.png", depth.view(np.uint16))
-        for number in (0, 1):  # the second frame was not unpacked
-            camera = {"R": np.eye(3).tolist(), "T": [0.5 + (side == "right") * baseline, 0, 1]}
-            camera |= {"focal_length": [2.0, 2.0], "principal_point": [0.0, 0.0], "intrinsics_format": kind}
-            annotations.append(
-                {
-                    "sequence_name": FILM,
-                    "frame_number": number,
-                    "camera_name": side,
-                    "image": {"path": f"{FILM}_{side}/images/{FILM}_{side}-{number:04}.png", "size": [12, 40]},
-                    "viewpoint": camera,
-                }
-            )
-    path = root / split / f"frame_annotations_{split}.jgz"
-    path.write_bytes(gzip.compress(json.dumps(annotations).encode()))
-    return path
-
-
 def test_dynamic_replica(tmp_path):
-    _dynamic_replica(tmp_path)
-    annotations = _dynamic_replica(tmp_path, "valid", baseline=0.1)
+    sets.dynamic_replica(tmp_path)
+    annotations = sets.dynamic_replica(tmp_path, "valid", baseline=0.1)
     samples = load_dataset(f"dynamicreplica={tmp_path}")
     assert samples.keys == [f"{FILM}/0000"]
     assert_rendered(samples[0], within=7 / 2048)  # depth has eleven bits
@@ -265,13 +160,13 @@ def test_dynamic_replica(tmp_path):
     valid[0, :3] = False
     mini.codes(depth, holed.view(np.uint16))
     assert_rendered(samples[0], within=7 / 2048, valid=valid)
-    _dynamic_replica(tmp_path, kind="ndc_norm_image_bounds")
+    sets.dynamic_replica(tmp_path, kind="ndc_norm_image_bounds")
     wide = load_dataset(f"dynamicreplica={tmp_path}")
     assert wide[0].provenance["disparity_at_1_m_px"] == pytest.approx(2 * 20 * 0.2)
 
 
 def test_dynamic_replica_says_what_is_wrong_with_its_list(tmp_path):
-    path = _dynamic_replica(tmp_path, baseline=-0.2)
+    path = sets.dynamic_replica(tmp_path, baseline=-0.2)
     with pytest.raises(DatasetError, match="right camera stands left"):
         load_dataset(f"dynamicreplica={tmp_path}")
     for content in (b"text", gzip.compress(b"[{"), gzip.compress(b'[{"camera_name": "left"}]')):
@@ -286,32 +181,12 @@ def test_dynamic_replica_says_what_is_wrong_with_its_list(tmp_path):
         load_dataset(f"dynamicreplica={tmp_path}")
 
 
-# LayeredFlow
-
-
-def _markers(shift=0.0):
-    """Markers 0 to 3 on the rendered pair in four pictures, at sub-pixel places; 2 is invalid and 3 lies on the second layer."""
-    places = {0: (5.25, 2.5), 1: (20.75, 6.5), 2: (30.0, 3.0), 3: (33.5, 9.5)}  # column, row
-    points = []
-    for picture in range(4):
-        right = picture % 2
-        points.append(
-            [
-                (number, 0, (column - right * (OF_LEFT[int(row), int(column)] + shift), np.float64(row)))
-                for number, (column, row) in places.items()
-                if not (picture == 3 and number == 1)  # not found in one picture
-            ]
-        )
-    kinds = {0: (True, "Transparent", 0), 1: (True, "Diffuse", 0), 2: (False, "Diffuse", 0), 3: (True, "Reflective", 1)}
-    return {"optical_points": points, "annotations": {(number, 0): kind for number, kind in kinds.items()}}
-
-
 def test_layeredflow(tmp_path):
     for split in ("val", "test"):
         for name, image in (("0_0", LEFT), ("0_1", RIGHT), ("3_0", LEFT), ("3_1", RIGHT)):
             mini.colours(tmp_path / split / "17" / f"{name}.png", image)
     truth = tmp_path / "val/17/gt.pickle"
-    truth.write_bytes(pickle.dumps(_markers()))
+    truth.write_bytes(pickle.dumps(sets.markers()))
     samples = load_dataset(f"layeredflow={tmp_path}")
     assert samples.keys == ["17/0", "17/3"]
     assert samples[0].valid[0].nonzero().tolist() == [[2, 5], [6, 20]]
@@ -322,10 +197,10 @@ def test_layeredflow(tmp_path):
     assert second.valid[0].nonzero().tolist() == [[9, 33]]
     assert load_dataset(f"layeredflow={tmp_path},split=test")[1].disparity is None
     for content, words in (
-        (pickle.dumps(_markers(shift=-20)), "seem swapped"),
+        (pickle.dumps(sets.markers(shift=-20)), "seem swapped"),
         (pickle.dumps({"annotations": {}}), "usual form"),
         (pickle.dumps(pytest.raises), r"it asks for .*raises"),  # a pickle may run any program
-        (pickle.dumps(_markers())[:90], "not a pickle"),
+        (pickle.dumps(sets.markers())[:90], "not a pickle"),
     ):
         truth.write_bytes(content)
         with pytest.raises(DatasetError, match=words):

@@ -18,7 +18,7 @@ from wheatstone.errors import DatasetError, InputError
 from wheatstone.files import read_bytes
 from wheatstone.samples import StereoSample
 
-__all__ = ["Mix", "load", "load_zerostereo", "parse", "repeated"]
+__all__ = ["Mix", "load", "load_genstereo", "load_zerostereo", "parse", "repeated"]
 
 _PART = re.compile(r"^(?:([0-9]+\.?[0-9]*|\.[0-9]+)\*)?(.+)$", re.DOTALL)
 
@@ -133,8 +133,6 @@ def load_zerostereo(path: Path) -> Mix:
     Raises:
         DatasetError: one of the five is missing or broken.
     """
-    from wheatstone.datasets.registry import load_dataset
-
     settings: dict[str, dict[str, Any]] = {
         "sceneflow": {},
         "tartanair": {},
@@ -142,11 +140,69 @@ def load_zerostereo(path: Path) -> Mix:
         "fallingthings": {},
         "vkitti2": {"sky": True},
     }
+    return Mix("zerostereo-mix", [(dataset, 1) for dataset in _below(path, settings).values()])
+
+
+def load_genstereo(path: Path, official: bool = False, partial: bool = False) -> Mix:
+    """The eleven rendered data sets that GenStereo is trained on, the small ones repeated.
+
+    TartanAir, Dynamic Replica, IRS, Falling Things, Virtual KITTI 2, Infinigen-SV, SimStereo, UnrealStereo4K, Spring, PLT-D3
+    and Sintel (final pass; which one is not published), each with its training split. A set smaller than a tenth of the largest
+    is repeated until it reaches that tenth. The published lists follow this rule only roughly, by whole factors: see
+    `official`. The sky of Virtual KITTI 2 counts as known at 0 px (published: 0.59 px, from its farthest code), that of Spring
+    too.
+    Layout: `{tartanair,dynamicreplica,irs,fallingthings,vkitti2,infinigensv,simstereo,unrealstereo4k,spring,pltd3,sintel}/`
+    below `path`, each as its own reader wants it.
+
+    Args:
+        path: folder of the eleven.
+        official: the factors in the names of the published lists, whatever the sizes: Virtual KITTI 2 and Infinigen-SV twice,
+            UnrealStereo4K 5 times, Spring and PLT-D3 10, Sintel 20.
+        partial: leave out the sets that are not there (some are handed out after a form).
+
+    Raises:
+        DatasetError: one of them is missing or broken, or none is there.
+
+    Source:
+        GenStereo (arXiv 2503.12720), data and its released first loader; sizes by StereoSpace (arXiv 2512.10959), table 4.
+    """
+    settings: dict[str, dict[str, Any]] = {name: {} for name in _GENSTEREO}
+    settings["vkitti2"] = {"sky": True}
+    if partial:
+        settings = {name: options for name, options in settings.items() if (path / name).is_dir()} or settings
+    datasets = _below(path, settings)
+    least = _LEAST_SHARE * max(len(dataset) for dataset in datasets.values())
+    rule = {name: max(1.0, least / len(dataset)) for name, dataset in datasets.items()}
+    return Mix(
+        "genstereo-mix", [(dataset, (_GENSTEREO if official else rule)[name]) for name, dataset in datasets.items()]
+    )
+
+
+# Name to how often its published list of files is repeated.
+_GENSTEREO = {
+    "tartanair": 1,
+    "dynamicreplica": 1,
+    "irs": 1,
+    "fallingthings": 1,
+    "vkitti2": 2,
+    "infinigensv": 2,
+    "simstereo": 1,
+    "unrealstereo4k": 5,
+    "spring": 10,
+    "pltd3": 10,
+    "sintel": 20,
+}
+_LEAST_SHARE = 0.1
+
+
+def _below(path: Path, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, StereoDataset]:
+    """Open the data sets of these names with their settings, each in the folder of its name below `path`."""
+    from wheatstone.datasets.registry import load_dataset
+
     for name in settings:
         if not (path / name).is_dir():
             raise DatasetError(f"{path / name}: no such folder; the mixture is expected as {{{','.join(settings)}}}/")
-    parts = [(load_dataset(f"{name}={path / name}", **options), 1) for name, options in settings.items()]
-    return Mix("zerostereo-mix", parts)
+    return {name: load_dataset(f"{name}={path / name}", **options) for name, options in settings.items()}
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -66,6 +66,7 @@ COLLECTIONS = {
     "stereo-mini": ("wheatstone.datasets.collections", "load_stereo_mini"),
     "stereo-mini-dense": ("wheatstone.datasets.collections", "load_stereo_mini_dense"),
     "zerostereo-mix": ("wheatstone.datasets.mix", "load_zerostereo"),
+    "genstereo-mix": ("wheatstone.datasets.mix", "load_genstereo"),
     "mix": ("wheatstone.datasets.mix", "load"),
 }
 _ROOT_VARIABLE = "WHEATSTONE_DATA"
