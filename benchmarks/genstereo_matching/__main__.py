@@ -56,6 +56,8 @@ def _series(options: argparse.Namespace) -> None:
     tests = test_pairs(options)
     measured = {"pairs": {name: keys_of(samples) for name, samples in tests.items()}, "resolution": options.resolution}
     keep(out / "tests.json", measured, f"{out} was measured on other pairs: use a new folder")
+    pictures = [str(options.photos)] if options.photos else [options.scenes, *options.size]
+    keep(out / "pictures.json", [*pictures, options.max_side], f"{out} holds pairs of other pictures: use a new folder")
     controls = control_figures(options, tests)
     photos = options.photos or rendered_photos(out / "photos", out / "cache", options.scenes, options.size)
     made: dict[str, str] = {}
