@@ -156,6 +156,12 @@ def test_missing_stock_part_is_named_and_not_fetched(released, folder, option):
         load_synthesizer("genstereo", weights=released)
 
 
+def test_stock_parts_have_mirrors(released, networks, tmp_path, monkeypatch):
+    place = shutil.move(released.parent / "sd-vae-ft-mse", tmp_path)
+    monkeypatch.setenv("WHEATSTONE_MIRROR_SD_VAE_FT_MSE", str(place))
+    assert_same(load_networks(released), networks)
+
+
 def test_denoiser_is_loaded_strictly(released):
     """The original loads it non-strictly: missing and surplus keys pass unnoticed."""
     state = torch.load(released / "denoising_unet.pth")

@@ -4,6 +4,7 @@ The released set is `config.json`, `denoising_unet.pth`, `reference_unet.pth`, `
 the image encoder are stock and lie elsewhere. Our own folders hold all six as safetensors, one sub-folder a network.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from wheatstone.checkpoints import load_json, load_state, resolve_weights
+from wheatstone.checkpoints import load_json, load_state, mirror_variable, resolve_weights
 from wheatstone.diffusion import load_unet, load_vae
 from wheatstone.diffusion.components import build_network, fill_network
 from wheatstone.diffusion.reference_attention import drop_output
@@ -162,9 +163,9 @@ def _find_auxiliary(part: str, folder: Path, given: str | Path | None, online: b
         for name in names:
             if (place / name / "config.json").is_file():
                 return place / name
-    if online:
+    if online or mirror_variable(address) in os.environ:
         return resolve_weights(address)
     raise CheckpointError(
         f"{folder}: needs {'a VAE' if part == 'vae' else 'an image encoder'}: no folder {' or '.join(names)} in it or "
-        f"beside it; give its place or Hub id ({part}=)"
+        f"beside it; give its place or Hub id ({part}=, or in {mirror_variable(address)})"
     )
