@@ -41,7 +41,7 @@ def _sentence(
     sizes = ", ".join(f"{len(keys_of(samples))} {name}" for name, samples in tests.items())
     seen = f"seen at {options.resolution:g} of their size"
     cpu, pairs = options.device == "cpu", options.out / "pairs.json"
-    spent = sum((result["cpu_minutes"] if cpu else None) or result["minutes"] for result in results)
+    spent = sum(_minutes(results, cpu))
     making = json.loads(pairs.read_text())["cpu_minutes"] if pairs.is_file() else 0.0
     return (
         f"{len(results)} of {len(runs)} runs, {runs[0].recipe.steps} steps of {options.batch} crops of {options.crop[1]} x "
@@ -71,12 +71,18 @@ def _main_table(
             if same := _of(results, depth, row):
                 title = ROWS[row].title if row in ROWS else "true right views and disparity, supervised"
                 cells = [spread([s["figures"][n][f] for s in same], f) for n in tests for f in FIGURES]
-                took = statistics.fmean(s["cpu_minutes"] or s["minutes"] for s in same)
-                rows.append([depth, title, str(len(same)), *cells, f"{took:.1f}"])
+                took = _minutes(same, options.device == "cpu")
+                rows.append([depth, title, str(len(same)), *cells, f"{statistics.fmean(took):.1f}" if took else "-"])
     for name, figures in controls.items():
         cells = [spread([figures[n][f]], f) for n in tests for f in FIGURES]
         rows.append(["", f"control: {name}", "", *cells, ""])
     return markdown(head, rows)
+
+
+def _minutes(results: Sequence[Mapping[str, Any]], cpu: bool) -> list[float]:
+    """What runs took; the CPU time of a run that was stopped and went on is not known."""
+    known = (result["cpu_minutes" if cpu else "minutes"] for result in results)
+    return [minutes for minutes in known if minutes is not None]
 
 
 def _difference_table(results: Sequence[Mapping[str, Any]], tests: Mapping[str, Any]) -> list[str]:
