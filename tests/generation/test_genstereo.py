@@ -20,6 +20,20 @@ def weights(tmp_path_factory):
     return folder
 
 
+def test_pixels_that_fusion_hardly_changes_stay_the_warp(tmp_path):
+    """Less than half a grey level is no change, and must not tip the rounding to 8 bits either."""
+    networks = small_networks(0)
+    torch.nn.init.zeros_(networks.fusion.fusion_layer[0].weight)
+    torch.nn.init.constant_(networks.fusion.fusion_layer[0].bias, 5.0)  # 0.993 of what landed
+    painter = GenStereo(networks, steps=1, composite="fusion")
+    photos = make_photos(tmp_path / "in", 1)
+    sample = StereoGenerator("row-prior", None, painter)(photos / "set0/0.jpg", "k")
+    kept, changed = ((sample.origin == code).float().mean() for code in (Origin.WARPED, Origin.GENERATED))
+    assert min(kept, changed) > 0.05  # both happen
+    generate(photos, tmp_path / "out", StereoGenerator("row-prior", None, painter), report_samples=0)
+    assert verify_dataset(tmp_path / "out").problems == ()
+
+
 @pytest.mark.parametrize(
     ("side", "settings"),
     [

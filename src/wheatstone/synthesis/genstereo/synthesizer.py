@@ -316,6 +316,7 @@ class GenStereo(ViewSynthesizer):
         image = self._mix(generated, warped.image, warped.hole)
         changed = (image - warped.image).abs().amax(1, keepdim=True) > HALF_STEP
         origin = torch.where(changed & ~warped.hole, int(Origin.GENERATED), warped.origin.int()).to(torch.uint8)
+        image = torch.where(origin == Origin.WARPED, warped.image, image)  # what counts as moved is it, bit by bit
         return View(image=image, hole=warped.hole, visible=warped.visible, origin=origin)
 
     def _official_view(self, made: Generated, warped: WarpedView) -> View:
