@@ -228,8 +228,11 @@ def test_guidance_off_costs_one_pass_a_step(networks):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision(dtype):
     left, disparity = scene()
-    view = GenStereo(small_networks(0), steps=2).to(dtype=dtype)(left, disparity)
-    exact = GenStereo(small_networks(0), steps=2)(left, disparity)
+    half = GenStereo(small_networks(0), steps=2).to(dtype=dtype)
+    full = GenStereo(small_networks(0), steps=2)
+    view, exact = half(left, disparity), full(left, disparity)
+    assert half.dtype == dtype
+    assert torch.equal(half.network.fusion.fusion_layer[0].weight, full.network.fusion.fusion_layer[0].weight)
     assert view.image.dtype == torch.float32
     torch.testing.assert_close(view.image, exact.image, atol=0.1, rtol=0)
     assert torch.equal(view.hole, exact.hole)

@@ -122,9 +122,9 @@ class GenStereo(ViewSynthesizer):
         self.warper = ForwardWarper("nearest" if official else "two-tap")
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "GenStereo":
-        """Move the networks, in place; on a GPU convolutions get the memory order its tensor cores want."""
-        super().to(device, dtype)
-        self.network.fusion.float()  # 64 weights that are worth their precision
+        """Move the networks, in place, the 64 weights of the fusion in float32 always; on a GPU in its tensor cores' order."""
+        for name, network in self.network.named_children():
+            network.to(device=device, dtype=None if name == "fusion" else dtype)
         if self.device.type == "cuda":
             self.network.to(memory_format=torch.channels_last)
         return self
