@@ -167,6 +167,16 @@ def test_unknown_disparity_is_generated(small):
     assert not official.hole[..., 16:24, 2:-2].any()  # files write 0, and the original moves by 0
 
 
+@pytest.mark.parametrize("strange", [torch.nan, torch.inf])
+def test_disparity_that_is_no_number_is_generated(networks, strange):
+    left, disparity = scene(40, 120)
+    disparity[..., 8:16, 30:60] = strange
+    for settings in ({}, {"working_side": 128, "window_side": 64}):
+        view = GenStereo(networks, steps=1, **settings)(left, disparity)
+        assert view.image.isfinite().all()
+        assert view.hole[..., 8:16, 36:48].all()
+
+
 def test_seed_decides_and_items_are_independent(small):
     left, disparity = scene(batch=2)
     pair = small(left, disparity, generators=generators(1, 2))

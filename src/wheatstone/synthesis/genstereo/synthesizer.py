@@ -194,7 +194,7 @@ class GenStereo(ViewSynthesizer):
         noise = self._noise((len(left01), *size), generators, latents)
 
         plan = self._windows(size)
-        reach = view.disparity.masked_fill(~view.valid, 0)
+        reach = torch.where(view.valid & view.disparity.isfinite(), view.disparity, 0)
 
         def run(part: slice) -> Tensor:
             conditions = Conditions(*(values[part].to(self.device) for values in vars(small).values()))
@@ -217,11 +217,8 @@ class GenStereo(ViewSynthesizer):
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width the U-Nets work at for a photo of this height and width."""
-        side, multiple = self.config["working_side"], self.network.multiple
-        if self.config["official"]:
-            side = max(1, round(side / multiple)) * multiple
-            return side, side
-        return working_size(size, side, multiple)
+        side = self.config["working_side"]
+        return (side, side) if self.config["official"] else working_size(size, side, self.network.multiple)
 
     @property
     def _together(self) -> int:
