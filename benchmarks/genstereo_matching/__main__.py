@@ -24,7 +24,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "zerostereo_ablation")
 
 import torch
 from comparison import write_report
-from generated import label_of, make_data_set, rendered_photos
+from generated import label_of, make_data_set, open_synthesizer, rendered_photos
 from rows import MATCHERS, SUPERVISED, Run, recipe_of
 from scores import control_figures, keys_of, test_pairs
 from series import count, finish_runs, height_width, keep, real_pairs, result_of, with_changes
@@ -53,20 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _series(options: argparse.Namespace) -> None:
     out: Path = options.out
+    pictures = [str(options.photos)] if options.photos else [options.scenes, *options.size]
+    keep(out / "pictures.json", [*pictures, options.max_side], f"{out} holds pairs of other pictures: use a new folder")
+    photos = options.photos or rendered_photos(out / "photos", out / "cache", options.scenes, options.size)
+    parts = {label_of(text): open_synthesizer(text, photos, options.device) for text in options.synthesizers}
     tests = test_pairs(options)
     measured = {"pairs": {name: keys_of(samples) for name, samples in tests.items()}, "resolution": options.resolution}
     keep(out / "tests.json", measured, f"{out} was measured on other pairs: use a new folder")
-    pictures = [str(options.photos)] if options.photos else [options.scenes, *options.size]
-    keep(out / "pictures.json", [*pictures, options.max_side], f"{out} holds pairs of other pictures: use a new folder")
     controls = control_figures(options, tests)
-    photos = options.photos or rendered_photos(out / "photos", out / "cache", options.scenes, options.size)
     made: dict[str, str] = {}
     labels: dict[str, float | None] = {}
-    for synthesizer in options.synthesizers:
-        label = label_of(synthesizer)
+    for label, part in parts.items():
         with progress_bar() as progress:
-            given = (photos, out / "data" / label, synthesizer, options.estimator, options.max_side, options.device)
-            made[label], labels[label] = make_data_set(*given, progress)
+            folder = out / "data" / label
+            made[label], labels[label] = make_data_set(
+                photos, folder, part, options.estimator, options.max_side, progress
+            )
     runs = _runs(options, made)
     settings = {run: with_changes(options, photos=out / "data" / run.row) for run in runs if run.row != SUPERVISED}
 

@@ -15,7 +15,7 @@ from wheatstone.files import write_image
 from wheatstone.generation import StereoGenerator, generate
 from wheatstone.matching import load_matcher
 from wheatstone.progress import ProgressCallback
-from wheatstone.synthesis import load_synthesizer
+from wheatstone.synthesis import ViewSynthesizer, load_synthesizer
 from wheatstone.training.order import DataSource
 from wheatstone.training.pictures import scene_pictures
 from wheatstone.training.stereo_data import DatasetPairs
@@ -63,17 +63,21 @@ def rendered_photos(folder: Path, cache: Path, count: int, size: tuple[int, int]
     return folder
 
 
+def open_synthesizer(text: str, photos: Path, device: str) -> ViewSynthesizer:
+    """NAME or NAME=PATH; `background` alone shows the same photos."""
+    name, _, weights = text.partition("=")
+    pool = str(photos) if name == "background" else None
+    return load_synthesizer(name, weights=weights or pool, device=device)
+
+
 def make_data_set(
-    photos: Path, out: Path, synthesizer: str, depth: str, max_side: int, device: str, progress: ProgressCallback | None
+    photos: Path, out: Path, part: ViewSynthesizer, depth: str, max_side: int, progress: ProgressCallback | None
 ) -> tuple[str, float | None]:
     """Generate a data set; every synthesizer gets the same pictures with the same disparity.
 
     Returns:
         A digest of what it was made from, and how far semi-global matching finds its labels (`label_agreement`).
     """
-    name, _, weights = synthesizer.partition("=")
-    settings = {"pool": photos} if name == "background" and not weights else {"weights": weights or None}
-    part = load_synthesizer(name, device=device, **settings)  # type: ignore[arg-type]
     maker = StereoGenerator(depth, AdaptiveDisparity(), part, max_side=max_side)
     summary = generate(
         photos, out, maker, workers=1, report_samples=0, label_matcher=load_matcher("sgbm"), progress=progress
