@@ -34,7 +34,7 @@ from wheatstone.training.genstereo import small_genstereo
 
 GAP = 4
 FIGURES = ("psnr", "psnr_holes", "psnr_inside", "psnr_outside")
-CLAIMS = (("fusion", "shown"), ("fusion", "generated"), ("known", "untrained"), ("known", "rows"))
+CLAIMS = (("fusion", "shown"), ("fusion", "warp"), ("fusion", "generated"), ("known", "untrained"), ("known", "rows"))
 
 
 class Shown(WarpSynthesizer):
