@@ -8,6 +8,7 @@ import torch
 from wheatstone import load_matcher
 from wheatstone.errors import CheckpointError, InputError
 from wheatstone.matching.embedded import EmbeddedMatcher, EmbeddedMatcherNet
+from wheatstone.matching.embedded_layers import census_cost
 from wheatstone.matching.sgbm import Sgbm, sgbm_disparity
 
 SMALL = {"widths": (8, 8, 16, 16), "volume": 8, "hidden": (8, 8)}
@@ -127,3 +128,30 @@ def test_wrong_settings_are_refused(tmp_path: Path) -> None:
         EmbeddedMatcher(start="census")
     with pytest.raises(CheckpointError, match="no weights"):
         load_matcher("embedded", weights=tmp_path)
+
+
+def test_the_cost_is_least_at_the_true_disparity_whatever_the_exposure() -> None:
+    left, right = shifted_pair(5)
+    costs = [
+        census_cost(left, 0.7 * right + 0.1, torch.full_like(left[:, :1], float(d)))[..., 20:].mean()
+        for d in range(3, 8)
+    ]
+    assert costs.index(min(costs)) == 2
+    assert costs[2] < 0.5 * sorted(costs)[1]
+
+
+def test_a_measured_disparity_that_fits_better_stays_and_only_after_training(matcher: EmbeddedMatcher) -> None:
+    left, right = (image[..., :64, :128] for image in shifted_pair(5))
+    network = matcher.network
+    with torch.no_grad():
+        for parameter in network.fine_step.delta.parameters():
+            parameter.fill_(0.5)  # leads away from any start
+    true, wrong = (torch.full_like(left[:, :1], value) for value in (5.0, 9.0))
+    inner = (..., slice(16, None))
+    with torch.no_grad():
+        assert (network(left, right, 4, initial=true).predictions[-1] == true)[inner].float().mean() > 0.9
+        assert (network(left, right, 4, initial=wrong).predictions[-1] == wrong)[inner].float().mean() < 0.7
+        guessed = network(left, right, 4, initial=true, known=torch.zeros_like(true)).predictions[-1]
+        assert (guessed != true).all()
+        network.train()
+        assert (network(left, right, 4, initial=true).predictions[-1] != true).all()

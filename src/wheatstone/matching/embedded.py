@@ -8,7 +8,8 @@ Where its pieces come from: group-wise correlation and hourglass (GwcNet, Guo et
 features (CoEx, Bangunharcana et al. 2021), recurrent steps that look around the present disparity (RAFT-Stereo, Lipson et
 al. 2021) in a raw and in an aggregated volume (IGEV-Stereo, Xu et al. 2023). Ours: the start value is the mode of the
 volume, not its mean, so that it is sharp at depth steps; the last steps run at half resolution; and the last of all takes
-the given disparity over, pixel by pixel, where the network is not sure to know better.
+the given disparity over, pixel by pixel, where the network is not sure to know better. After training, the images have the
+last word: of two answers for a pixel that semi-global matching measured, the one that fits them better stays.
 """
 
 import math
@@ -31,6 +32,7 @@ from wheatstone.matching.embedded_layers import (
     Features,
     Step,
     all_pairs,
+    census_cost,
     convex,
     enlarge,
     expectations,
@@ -137,6 +139,8 @@ class EmbeddedMatcherNet(nn.Module):
             disparity = disparity + delta
             if every or step == fine_steps - 1:
                 predictions.append(self._full_size(disparity, torch.cat([state, rgb], 1), given))
+        if not self.training:
+            predictions[-1] = given.where_it_fits_better(predictions[-1], left, right)
         return MatcherOutput(tuple(predictions), first)
 
     def _full_size(self, disparity: Tensor, features: Tensor, given: "_Given") -> Tensor:
@@ -203,6 +207,14 @@ class _Given:
             there, measured = (functional.max_pool2d(mask, factor) for mask in (self.there, self.measured))
             away = self.over(disparity) - disparity
         return torch.cat([(away * there).clamp(-8, 8) / 4, measured], 1)
+
+    def where_it_fits_better(self, disparity: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """The given disparity where it was measured and fits the images better than `disparity`, else that.
+
+        What is hidden in the other view has no fit: there nothing was measured, and the network decides alone.
+        """
+        better = census_cost(left, right, self.disparity) < census_cost(left, right, disparity)
+        return torch.where(better & (self.measured > 0), self.disparity, disparity)
 
 
 class _CoarseViews:
