@@ -320,7 +320,9 @@ _SIDE_NOTES = {
     "left": (
         "the photo is the right view; the left one is generated, and its disparity is unknown where it was painted",
     ),
-    "both": ("both views are generated, each by half the disparity; the photo is the view called center, between them",),
+    "both": (
+        "both views are generated, each by half the disparity; the photo is the view called center, between them",
+    ),
 }
 
 
