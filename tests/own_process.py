@@ -10,6 +10,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import torch
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -23,10 +25,18 @@ def context() -> ForkServerContext:
 
 
 def start(target: Any, *arguments: Any) -> tuple[BaseProcess, Any]:
-    """Start `target(connection, *arguments)`; returns the process and the other end of the connection."""
+    """Start `target(connection, *arguments)`; returns the process and the other end of the connection.
+
+    It computes on one thread: sums depend on their number, and a forked process may not get as many as were asked for.
+    """
     made = context()
     ours, theirs = made.Pipe()
-    process = made.Process(target=target, args=(theirs, *arguments))
+    process = made.Process(target=_on_one_thread, args=(target, theirs, *arguments))
     process.start()
     theirs.close()
     return process, ours
+
+
+def _on_one_thread(target: Any, *arguments: Any) -> None:
+    torch.set_num_threads(1)
+    target(*arguments)

@@ -215,6 +215,9 @@ def test_real_pairs_have_the_disparities_of_their_sheet(data):
     samples = load_dataset(f"stereo-mini={data}")
     assert set(samples.keys) == set(expected)
     assert len(load_dataset(f"stereo-mini-dense={data}")) == 9
+    real = load_dataset(f"stereo-mini-real={data}")
+    assert len(real) == 9
+    assert {"tsukuba", "kitti2015/000000_10"} <= set(real.keys)
     for sample in samples:
         known = sample.disparity[sample.valid]
         found = (float(sample.valid.float().mean()), float(known.min()), float(known.max()))

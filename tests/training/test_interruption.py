@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from tests.own_process import start
 
@@ -12,8 +13,17 @@ from .run_tiny import SETTINGS, training
 from .tiny import RECIPE, TinyData
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As in the processes that are killed: sums depend on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, one_thread):
     out = tmp_path_factory.mktemp("whole")
     train(RECIPE, TinyData(), out, device="cpu", **SETTINGS)
     return out

@@ -18,7 +18,7 @@ from wheatstone.datasets.pairs import PairFiles, PairFolder
 from wheatstone.errors import DatasetError
 from wheatstone.samples import StereoSample
 
-__all__ = ["load_rgbd_mini", "load_stereo_mini", "load_stereo_mini_dense"]
+__all__ = ["load_rgbd_mini", "load_stereo_mini", "load_stereo_mini_dense", "load_stereo_mini_real"]
 
 _TUM = (520.9, 521.0, 325.1, 249.7)
 # key -> image, depth, kind, intrinsics
@@ -95,6 +95,13 @@ def load_stereo_mini_dense(path: Path) -> StereoDataset:
     """The nine pairs of `stereo-mini` whose truth covers the image: not KITTI (LiDAR), not tsukuba (a border without truth)."""
     dense = [(folder, pair) for folder, pair in _pairs(path) if folder.name[:5] != "kitti" and pair.key != "tsukuba"]
     return _StereoMini("stereo-mini-dense", dense)
+
+
+def load_stereo_mini_real(path: Path) -> StereoDataset:
+    """The nine photographed pairs of `stereo-mini`: Middlebury and KITTI, without the rendered ones of FlyingThings3D."""
+    return _StereoMini(
+        "stereo-mini-real", [(f, pair) for f, pair in _pairs(path) if not pair.key.startswith("things/")]
+    )
 
 
 def _pairs(path: Path) -> list[tuple[PairFolder, PairFiles]]:

@@ -65,6 +65,7 @@ COLLECTIONS = {
     "rgbd-mini": ("wheatstone.datasets.collections", "load_rgbd_mini"),
     "stereo-mini": ("wheatstone.datasets.collections", "load_stereo_mini"),
     "stereo-mini-dense": ("wheatstone.datasets.collections", "load_stereo_mini_dense"),
+    "stereo-mini-real": ("wheatstone.datasets.collections", "load_stereo_mini_real"),
     "zerostereo-mix": ("wheatstone.datasets.mix", "load_zerostereo"),
     "genstereo-mix": ("wheatstone.datasets.mix", "load_genstereo"),
     "mix": ("wheatstone.datasets.mix", "load"),
@@ -78,9 +79,9 @@ def load_dataset(folder_or_name: str | Path, **options: Any) -> StereoDataset:
 
     Args:
         folder_or_name: a folder (or list file) whose layout is recognised; or `NAME=PATH` to say which reader to use
-            (`kitti-2015=/data/kitti`); or one of the small collections `rgbd-mini`, `stereo-mini`, `stereo-mini-dense`, whose
-            root may stand in the environment variable WHEATSTONE_DATA; or `scenes=SEED:COUNT`, rendered when asked for; or
-            `motorcycle`, the real pair with truth inside scikit-image.
+            (`kitti-2015=/data/kitti`); or one of the small collections `rgbd-mini`, `stereo-mini`, `stereo-mini-dense`,
+            `stereo-mini-real`, whose root may stand in the environment variable WHEATSTONE_DATA; or `scenes=SEED:COUNT`,
+            rendered when asked for; or `motorcycle`, the real pair with truth inside scikit-image.
             Settings of the reader may follow, `middeval3=/data/MiddEval3,resolution=H`; several data sets are joined by ` + `,
             each with a factor if it should count more or less than once, `2*vkitti2=/data/vkitti2 + crestereo=/data/cre`.
         options: settings of that reader, for example `official=True`.
