@@ -242,23 +242,23 @@ class _Run:
         queue = iter(photos)
         gate = WeightedGate(min(workers * PIXELS_A_WORKER, _pixels_in_memory()))
         with torch_threads(self.generator.threads):  # threads started inside inherit it
-            threads = [
-                threading.Thread(target=self._work, args=(queue, gate), name=f"photo-worker-{i}", daemon=True)
-                for i in range(min(workers, max(1, len(photos))))
-            ]
-            for thread in threads:
-                thread.start()
+            # not `Thread.join`: interrupted, Python 3.11's takes a running thread for ended, and the exit then kills it
+            ended = [threading.Event() for _ in range(min(workers, max(1, len(photos))))]
+            for i, event in enumerate(ended):
+                threading.Thread(
+                    target=self._work, args=(queue, gate, event), name=f"photo-worker-{i}", daemon=True
+                ).start()
             try:
-                for thread in threads:
-                    thread.join()
+                for event in ended:
+                    event.wait()
             finally:  # an interrupt: whoever computes finishes its stage and writes nothing more
                 self._stop.set()
-                for thread in threads:
-                    thread.join(timeout=5)
+                for event in ended:
+                    event.wait(timeout=5)
         if self._failure is not None:
             raise self._failure
 
-    def _work(self, queue: Iterator[PhotoFile], gate: WeightedGate) -> None:
+    def _work(self, queue: Iterator[PhotoFile], gate: WeightedGate, ended: threading.Event) -> None:
         try:
             while not self._stop.is_set():
                 with self._lock:
@@ -273,6 +273,8 @@ class _Run:
             with self._lock:
                 self._failure = self._failure or error
             self._stop.set()
+        finally:
+            ended.set()
 
     def _one(self, photo: PhotoFile, gate: WeightedGate) -> None:
         reason = kind = digest = None
