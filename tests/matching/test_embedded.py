@@ -117,6 +117,13 @@ def test_saved_and_loaded_it_gives_the_same(matcher: EmbeddedMatcher, tmp_path: 
     assert load_matcher(str(tmp_path), start="none").config["start"] == "none"
 
 
+def test_half_precision_on_the_cpu_can_be_switched_off_and_changes_little(matcher: EmbeddedMatcher) -> None:
+    left, right = shifted_pair(5)
+    exact = EmbeddedMatcher(**SMALL, half_on_cpu=False)
+    exact.network.load_state_dict(matcher.network.state_dict())
+    assert (matcher(left, right).disparity - exact(left, right).disparity).abs().median() < 0.1
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_gives_numbers(matcher: EmbeddedMatcher, dtype: torch.dtype) -> None:
     left, right = shifted_pair(5)

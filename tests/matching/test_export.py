@@ -27,8 +27,8 @@ MATCHERS = {
     ),
     "igev-stereo": (lambda: IgevStereo(hidden_dims=(8, 8, 8), corr_radius=2, max_disparity=32), (32, 40)),
     "psmnet": (lambda: PsmNet(16, "tiny"), (16, 30)),
-    "embedded": (lambda: EmbeddedMatcher(**TINY), (40, 90)),
-    "embedded, alone": (lambda: EmbeddedMatcher(**TINY, start="none"), (40, 90)),
+    "embedded": (lambda: EmbeddedMatcher(**TINY, half_on_cpu=False), (40, 90)),
+    "embedded, alone": (lambda: EmbeddedMatcher(**TINY, start="none", half_on_cpu=False), (40, 90)),
 }
 SLOW = {
     "raft-stereo",

@@ -7,6 +7,7 @@ import torch
 
 from wheatstone.depth import load_depth
 from wheatstone.evaluation import border_holes, inverse_depth_metrics
+from wheatstone.matching import load_matcher
 from wheatstone.samples import image_batch
 from wheatstone.synthesis import load_synthesizer
 
@@ -14,7 +15,7 @@ WEIGHTS = files("wheatstone") / "weights"
 SIZE = (120, 160)
 
 
-@pytest.mark.parametrize("name", ["embedded-depth", "embedded-filler"])
+@pytest.mark.parametrize("name", ["embedded-depth", "embedded-filler", "embedded-matcher"])
 def test_five_megabytes_at_most_and_a_model_card(name):
     folder = WEIGHTS / name
     assert len((folder / "model.safetensors").read_bytes()) <= 5_000_000
@@ -53,3 +54,17 @@ def test_the_filler_beats_row_copies():
             inside = view.hole & ~border_holes(view.hole)
             squares[index] += ((view.image - right).square() * inside).sum()
     assert squares[0] < 0.85 * squares[1]  # 0.7 dB
+
+
+def test_the_matcher_beats_semi_global_matching():
+    pytest.importorskip("numba", reason="the extra `scenes` renders")
+    from wheatstone.scenes import HELD_OUT, render_scene
+
+    parts = [load_matcher("embedded"), load_matcher("sgbm")]
+    errors = torch.zeros(2)
+    for seed in range(5):
+        scene = render_scene(HELD_OUT + seed, size=SIZE, visibility=False)
+        left, right = (image_batch(image) for image in scene.images[0])
+        truth = torch.from_numpy(scene.disparity[:1, :1])
+        errors += torch.stack([(part(left, right).disparity - truth).abs().mean() for part in parts])
+    assert errors[0] < 0.9 * errors[1]

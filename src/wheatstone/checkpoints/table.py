@@ -68,6 +68,16 @@ _ENTRIES = (
         ships=True,
     ),
     ModelEntry(
+        "embedded-matcher",
+        "matcher",
+        (),
+        "Apache-2.0",
+        True,
+        figures="see its model card",
+        note="semi-global matching mended by a small network, trained on rendered scenes alone",
+        ships=True,
+    ),
+    ModelEntry(
         "depth-anything-v2-small",
         "depth",
         ("depth-anything/Depth-Anything-V2-Small-hf",),
