@@ -1,5 +1,6 @@
 """Which item a step sees: a pure function of (seed, step), so that resume is exact and worker count does not matter."""
 
+import multiprocessing
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,7 @@ def micro_batches(
         pin_memory=pin,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_quiet_worker,
+        multiprocessing_context=_context() if workers else None,
         generator=torch.Generator(),  # the loader draws a number nobody uses: not from the global generator
     )
     yield from zip(plan, loader, strict=True)
@@ -136,6 +138,11 @@ class _Plan:
         for step in self.steps:
             for micro in range(self.split.accumulate):
                 yield list(self.split.positions(step, self.rank, micro))
+
+
+def _context() -> str | None:
+    """Forked workers see that their training was killed and end; those of a fork server keep it, and each other, alive."""
+    return "fork" if "fork" in multiprocessing.get_all_start_methods() else None
 
 
 def _quiet_worker(_number: int) -> None:
