@@ -1,6 +1,6 @@
 """The contract of a stereo matcher, and what every one of them shares: sizes, padding, batches, start values."""
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,9 @@ from wheatstone.errors import InputError, ShapeError
 from wheatstone.geometry import pad_to_multiple, resize_disparity
 from wheatstone.samples import Match, image_batch
 
-__all__ = ["MatcherOutput", "NetworkMatcher", "StereoMatcher", "freeze_batch_norm", "pair_batch"]
+__all__ = ["FrozenNormNetwork", "MatcherOutput", "NetworkMatcher", "StereoMatcher", "pair_batch"]
+
+NetworkT = TypeVar("NetworkT", bound="FrozenNormNetwork")
 
 
 class MatcherOutput(NamedTuple):
@@ -139,11 +141,23 @@ def pair_batch(left: Any, right: Any) -> tuple[Float[Tensor, "B 3 H W"], Float[T
     return left, right
 
 
-def freeze_batch_norm(network: nn.Module) -> None:
-    """Put every batch norm of a network into evaluation, as RAFT-Stereo and IGEV-Stereo train."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm):
-            module.eval()
+class FrozenNormNetwork(nn.Module):
+    """A network whose batch norms stay in evaluation while it trains, as RAFT-Stereo and IGEV-Stereo do.
+
+    Attributes:
+        freeze_batch_norm: off, they train like everything else.
+    """
+
+    freeze_batch_norm: bool
+
+    def train(self: NetworkT, mode: bool = True) -> NetworkT:
+        """Switch between training and evaluation; frozen batch norms stay in evaluation."""
+        super().train(mode)
+        if self.freeze_batch_norm:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm):
+                    module.eval()
+        return self
 
 
 def _start(initial: Tensor, left: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ of the published state dicts (765 keys; the original repository's files hold fiv
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from wheatstone.checkpoints import resolve_weights
 from wheatstone.errors import CheckpointError, InputError
-from wheatstone.matching.base import MatcherOutput, NetworkMatcher, freeze_batch_norm
+from wheatstone.matching.base import FrozenNormNetwork, MatcherOutput, NetworkMatcher
 from wheatstone.matching.igev_layers import ConvBlock, Doubling, FeatureAttention
 from wheatstone.matching.igev_update import IgevContext, IgevUpdate
 from wheatstone.matching.igev_volume import (
@@ -40,7 +40,6 @@ UNUSED_KEYS = ("cost_agg.conv1_up.bn.*",)
 PRESETS: dict[str, dict[str, Any]] = {"igev-stereo": {}}
 _STEPS = 8  # the hourglass halves the disparity axis three times
 _SIZED_FILE = re.compile(r"model_(\d+)\.safetensors")
-NetworkT = TypeVar("NetworkT", bound="IgevNetwork")
 
 
 class IgevStereo(NetworkMatcher):
@@ -114,7 +113,7 @@ class IgevFeatures(MobileNetFeatures):
         return [self.conv4(self.deconv8_4(eighth, quarter)), eighth, sixteenth, thirty_second]
 
 
-class IgevNetwork(nn.Module):
+class IgevNetwork(FrozenNormNetwork):
     """The network of IGEV-Stereo; arguments as in `IgevStereo`."""
 
     def __init__(
@@ -148,13 +147,6 @@ class IgevNetwork(nn.Module):
         self.corr_feature_att = FeatureAttention(GROUPS, 96)
         self.cost_agg = Hourglass(GROUPS)
         self.classifier = nn.Conv3d(GROUPS, 1, 3, padding=1, bias=False)
-
-    def train(self: NetworkT, mode: bool = True) -> NetworkT:
-        """Switch to training; batch norms stay in evaluation where they are frozen."""
-        super().train(mode)
-        if self.freeze_batch_norm:
-            freeze_batch_norm(self)
-        return self
 
     def forward(
         self,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wheatstone.errors import InputError
-from wheatstone.matching.base import MatcherOutput, NetworkMatcher, freeze_batch_norm
+from wheatstone.matching.base import FrozenNormNetwork, MatcherOutput, NetworkMatcher
 from wheatstone.matching.correlation import Correlation, CorrelationVolume, OnDemandCorrelation
 from wheatstone.matching.official import load_published
 from wheatstone.matching.raft_encoder import NORMS, ContextEncoder, FeatureEncoder, ResidualBlock
@@ -105,7 +105,7 @@ class RaftStereo(NetworkMatcher):
         self.network = RaftStereoNetwork(**{key: self.config[key] for key in self.config if key != "iterations"}).eval()
 
 
-class RaftStereoNetwork(nn.Module):
+class RaftStereoNetwork(FrozenNormNetwork):
     """The network, with the names of the published state dicts; settings as in `RaftStereo`."""
 
     def __init__(
@@ -134,13 +134,6 @@ class RaftStereoNetwork(nn.Module):
             self.conv2 = nn.Sequential(ResidualBlock(128, 128, "instance"), Conv2d(128, 256, 3, padding=1))
         else:
             self.fnet = FeatureEncoder(256, "instance", n_downsample)
-
-    def train(self, mode: bool = True) -> "RaftStereoNetwork":
-        """Switch between training and evaluation; frozen batch norm stays in evaluation."""
-        super().train(mode)
-        if self.freeze_batch_norm:
-            freeze_batch_norm(self)
-        return self
 
     def forward(
         self,
