@@ -71,7 +71,7 @@ class Listing:
                         if not entry.name.startswith("."):  # what file managers leave behind
                             (folders if entry.is_dir() else files).append(entry.name)
             except (FileNotFoundError, NotADirectoryError):
-                pass
+                files, folders = [], []  # what is not there holds nothing; whoever needs a file of it names that file
             except OSError as error:
                 raise DatasetError(f"{place}: cannot be listed: {error.strerror or error}") from error
             self._known[place] = frozenset(files), tuple(sorted(folders))

@@ -139,7 +139,7 @@ class EmbeddedMatcherNet(nn.Module):
             disparity = disparity + delta
             if every or step == fine_steps - 1:
                 predictions.append(self._full_size(disparity, torch.cat([state, rgb], 1), given))
-        if not self.training:
+        if initial is not None and not self.training:
             predictions[-1] = given.where_it_fits_better(predictions[-1], left, right)
         return MatcherOutput(tuple(predictions), first)
 

@@ -48,11 +48,10 @@ def _value(text: str) -> Any:
         return words[text.lower()]
     try:
         return _tuples(json.loads(text))
-    except json.JSONDecodeError:
-        pass
-    if "," in text and not text.startswith(("[", "{")):
+    except json.JSONDecodeError:  # a text, or several values without brackets
+        if "," not in text or text.startswith(("[", "{")):
+            return text
         return tuple(_value(part.strip()) for part in text.split(",") if part.strip())
-    return text
 
 
 def _tuples(value: Any) -> Any:
