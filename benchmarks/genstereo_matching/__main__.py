@@ -22,15 +22,13 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "zerostereo_ablation"))
 
-import torch
 from comparison import write_report
 from generated import label_of, make_data_set, open_synthesizer, rendered_photos
 from rows import MATCHERS, SUPERVISED, Run, recipe_of
 from scores import control_figures, keys_of, test_pairs
-from series import count, finish_runs, height_width, keep, real_pairs, result_of, with_changes
+from series import count, exit_code_of, finish_runs, height_width, keep, real_pairs, result_of, with_changes
 
 from wheatstone.cli.console import progress_bar
-from wheatstone.errors import WheatstoneError
 from wheatstone.training import Build
 
 SYNTHESIZERS = ("warp", "rows", "classical", "embedded", "background")
@@ -38,17 +36,7 @@ SYNTHESIZERS = ("warp", "rows", "classical", "embedded", "background")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make what is missing of the series and print its tables; an error says what to do and has exit code 2."""
-    options = _options(arguments)
-    torch.set_num_threads(options.threads)
-    try:
-        _series(options)
-    except WheatstoneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code_of(_series, _options(arguments))
 
 
 def _series(options: argparse.Namespace) -> None:

@@ -25,13 +25,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from pairs import SeriesPairs
 from rows import MATCHERS, ROWS, all_runs
 from scores import control_figures, keys_of, scores_of, test_pairs
 from series import (
     CROP_MULTIPLE,
     count,
+    exit_code_of,
     finish_runs,
     height_width,
     keep,
@@ -44,7 +44,6 @@ from series import (
 from tables import write_report
 
 from wheatstone.cli.console import progress_bar
-from wheatstone.errors import WheatstoneError
 from wheatstone.files import write_bytes
 from wheatstone.matching import load_matcher
 from wheatstone.training.scene_pairs import ScenePairs
@@ -54,17 +53,7 @@ STEPS_THAT_TIME = 6
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make what is missing of the series and print its tables; an error says what to do and has exit code 2."""
-    options = _options(arguments)
-    torch.set_num_threads(options.threads)
-    try:
-        _series(options)
-    except WheatstoneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code_of(_series, _options(arguments))
 
 
 def _series(options: argparse.Namespace) -> None:

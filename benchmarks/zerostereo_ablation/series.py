@@ -4,17 +4,19 @@ import argparse
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rows import Run, result_file
 from scores import scores_of
 from tables import machine
 
 from wheatstone.cli.console import progress_bar
-from wheatstone.errors import InputError
+from wheatstone.errors import InputError, WheatstoneError
 from wheatstone.files import write_bytes
 from wheatstone.matching import load_matcher
 from wheatstone.progress import Clock
@@ -22,6 +24,20 @@ from wheatstone.training import train
 from wheatstone.training.order import DataSource
 
 CROP_MULTIPLE = 32
+
+
+def exit_code_of(series: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
+    """Make a series on so many threads: 0 at its end, 2 for an error that says what to do, 130 when stopped."""
+    torch.set_num_threads(options.threads)
+    try:
+        series(options)
+    except WheatstoneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+    return 0
 
 
 def finish_runs(
