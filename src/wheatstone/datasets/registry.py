@@ -52,6 +52,7 @@ PUBLIC = {
     "spring": ("wheatstone.datasets.spring", "load"),
     "pltd3": ("wheatstone.datasets.pltd3", "load"),
     "layeredflow": ("wheatstone.datasets.layeredflow", "load"),
+    "side-by-side": ("wheatstone.datasets.side_by_side", "load"),
     "list": ("wheatstone.datasets.lists", "load"),
     "nyuv2": ("wheatstone.datasets.rgbd", "load_nyuv2"),
     "kitti-depth": ("wheatstone.datasets.rgbd", "load_kitti_depth"),

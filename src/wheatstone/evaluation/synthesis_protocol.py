@@ -18,6 +18,7 @@ from wheatstone.evaluation.perceptual import Lpips, LpipsNet, load_lpips
 from wheatstone.evaluation.protocols import SkippedItem
 from wheatstone.evaluation.report import Column
 from wheatstone.evaluation.scale_fit import ScaleFit, fit_scale, scaled_disparity
+from wheatstone.evaluation.siou import stereo_iou, wrapped_psnr
 from wheatstone.evaluation.view_metrics import border_holes, gradient_energy, pooled_ssim, synthesis_metrics
 from wheatstone.geometry import forward_warp, hole_ends, open_mask, resize_disparity
 from wheatstone.matching import StereoMatcher
@@ -78,8 +79,9 @@ class SynthesisProtocol:
             to a square of this side (bicubic); SSIM averages blocks of pixels until about 256 are left a side. None: as it is.
         lpips: network of LPIPS, or None to leave it out.
         matcher: a frozen matcher that looks for the disparity asked for in (left, generated right), or None.
-        official: the slips of the published script where `crop` is on: the disparity is cut one column further left than the
-            views where the margin is odd, and unknown truth counts as known and 0.
+        official: the slips of published scripts. GenStereo's, where `crop` is on: the disparity is cut one column further left
+            than the views where the margin is odd, and unknown truth counts as known and 0. Mono2Stereo's: SIoU by
+            differences that wrap at 256, and the PSNR of such differences in a column of its own.
         view: name of the view to compare with.
     """
 
@@ -130,6 +132,9 @@ class SynthesisProtocol:
         ]
         if not holes_alone:
             columns = [*columns[4:6], *columns[:4], *columns[6:]]
+        columns.append(Column("siou", "SIoU, wrapped" if self.official else "SIoU", "high"))
+        if self.official:
+            columns.append(Column("psnr_wrapped", "PSNR, wrapped", "high", digits=2))
         if isinstance(self._perceptual, Lpips):
             columns.append(Column("lpips", f"LPIPS {self.lpips}", "low"))
         columns.append(Column("seconds", "s/image", digits=3, repeatable=False))
@@ -179,7 +184,7 @@ class SynthesisProtocol:
 
     def _known(self, sample: StereoSample) -> tuple[Tensor, Tensor]:
         if sample.disparity is None:
-            raise SkippedItem("needs true disparity")
+            raise SkippedItem("needs true disparity; protocol leak-free does without")
         valid = torch.isfinite(sample.disparity) if sample.valid is None else sample.valid
         density = float(valid.float().mean())
         if density < self.min_density:
@@ -226,6 +231,9 @@ class SynthesisProtocol:
         figures["energy_inside"] = gradient_energy(image, inside)
         figures["true_energy_inside"] = gradient_energy(truth.real, inside)
         result = {name: float(value) for name, value in figures.items()}
+        result["siou"] = float(stereo_iou(image, truth.real, truth.left, official=self.official))
+        if self.official:
+            result["psnr_wrapped"] = float(wrapped_psnr(image, truth.real))
         if isinstance(self._perceptual, Lpips):
             result["lpips"] = self._perceptual(image, truth.real)
         if self.matcher is not None:
