@@ -24,6 +24,7 @@ __all__ = [
     "build_network",
     "fill_network",
     "load_components",
+    "load_tokenizer",
     "load_unet",
     "load_vae",
     "resolve_pipeline",
@@ -89,7 +90,7 @@ def load_components(
         unet=load_unet(folders["unet"]),
         vae=load_vae(folders["vae"]),
         text_encoder=_load_text_encoder(folders["text_encoder"]),
-        tokenizer=_load_tokenizer(folders["tokenizer"]),
+        tokenizer=load_tokenizer(folders["tokenizer"]),
         scheduler=load_json(folders["scheduler"] / "scheduler_config.json"),
     )
 
@@ -192,7 +193,12 @@ def _as_linear(value: Tensor, expected: Tensor | None) -> Tensor:
     return value[:, :, 0, 0] if convolution else value
 
 
-def _load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path) -> Any:
+    """Load transformers' `CLIPTokenizer`.
+
+    Raises:
+        CheckpointError: missing or broken files.
+    """
     from transformers import CLIPTokenizer
 
     try:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from wheatstone.diffusion import build_scheduler, latent_factor
 from wheatstone.diffusion.schedulers import ZERO_SNR_V
 from wheatstone.errors import InputError
-from wheatstone.objectives.latent_codec import codec_terms
+from wheatstone.objectives.latent_codec import codec_stage
 from wheatstone.objectives.terms import Terms
 from wheatstone.synthesis.genstereo.conditions import Conditions, make_conditions
 
@@ -165,10 +165,9 @@ class GenStereoLoss:
         height, width = batch["left"].shape[-2:]
         if height % networks.multiple or width % networks.multiple:
             raise InputError(f"crops of {width}x{height} are no multiple of {networks.multiple}: change data.size")
-        if self.codec_steps:
-            networks.vae.requires_grad_(step < self.codec_steps)  # a function of the step, so a resumed run agrees
-        if step < self.codec_steps:
-            return codec_terms(networks.vae, batch["right"], generators, self.kl)
+        codec = codec_stage(networks.vae, batch["right"], generators, step=step, steps=self.codec_steps, kl=self.kl)
+        if codec is not None:
+            return codec
         conditions = make_conditions(batch["left"], batch["disparity"], batch["valid"], official=self.official)
         conditions, shown = drop_pixels(conditions, batch["dropped"], official=self.official)
         noised, times, kept = self._noised(networks, batch["right"], generators)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wheatstone.objectives.terms import Terms
 
-__all__ = ["codec_terms"]
+__all__ = ["codec_stage", "codec_terms"]
 
 
 def codec_terms(vae: Any, images: Float[Tensor, "B 3 H W"], generators: Sequence[torch.Generator], kl: float) -> Terms:
@@ -41,3 +41,30 @@ def codec_terms(vae: Any, images: Float[Tensor, "B 3 H W"], generators: Sequence
         prior = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).flatten(1).mean(1)
     count = errors.new_full((), len(errors))
     return {"reconstruction": (errors.sum(), count, 1.0), "prior": (prior.sum(), count, kl)}
+
+
+def codec_stage(
+    vae: Any,
+    images: Float[Tensor, "B 3 H W"],
+    generators: Sequence[torch.Generator],
+    *,
+    step: int,
+    steps: int,
+    kl: float,
+) -> Terms | None:
+    """Train the autoencoder alone in the first steps of a recipe, and let it stay as it is from then on.
+
+    Args:
+        vae: learns while `step` is below `steps`; which it is, is a function of the step, so a resumed run agrees.
+        images: 0..1.
+        generators: one a picture.
+        step: of the training, from 0.
+        steps: how many the stage has; with 0 the autoencoder is left alone altogether.
+        kl: as in `codec_terms`.
+
+    Returns:
+        The terms of `codec_terms`, or None once the stage is over.
+    """
+    if steps:
+        vae.requires_grad_(step < steps)
+    return codec_terms(vae, images, generators, kl) if step < steps else None

@@ -10,21 +10,19 @@ import numpy as np
 import torch
 
 from wheatstone.checkpoints import resolve_weights
-from wheatstone.datasets import StereoDataset, load_dataset
+from wheatstone.datasets import StereoDataset
 from wheatstone.datasets.augmentation import StereoAugmentation
 from wheatstone.diffusion import resolve_pipeline
-from wheatstone.errors import DatasetError, InputError
-from wheatstone.samples import StereoSample
+from wheatstone.errors import InputError
 from wheatstone.synthesis.genstereo import GenStereo, GenStereoNetworks, load_networks, small_networks, start_networks
 from wheatstone.training.disparity_dropout import DisparityDropout
 from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
-from wheatstone.training.scene_cache import SceneCache
-from wheatstone.training.scene_pairs import drawn_pair
+from wheatstone.training.start import drawn_seed
+from wheatstone.training.true_pairs import ScenePairSamples, draw_pair, true_pairs
 
 __all__ = [
     "GENSTEREO_RECIPES",
     "GenStereoPairs",
-    "ScenePairSamples",
     "crop_factor",
     "genstereo_pairs",
     "small_genstereo",
@@ -59,7 +57,7 @@ class GenStereoPairs:
     Source: GenStereo (ICCV 2025), data loader of the released code: no mirroring and no change of colours.
     """
 
-    samples: "StereoDataset | ScenePairSamples"
+    samples: StereoDataset | ScenePairSamples
     size: tuple[int, int]
     dropout: DisparityDropout = field(default_factory=DisparityDropout)
     official: bool = False
@@ -78,8 +76,7 @@ class GenStereoPairs:
             DatasetError: a file of the pair cannot be read.
             InputError: no right view or no disparity.
         """
-        samples = self.samples
-        sample = samples.sample(index, generator) if isinstance(samples, ScenePairSamples) else samples[index]
+        sample = draw_pair(self.samples, index, generator)
         height, width = sample.views["left"].shape[-2:]
         power = -math.log2(crop_factor((height, width), self.size))
         augmentation = StereoAugmentation(official=self.official).only(crop=self.size, scale=(power, power))
@@ -93,33 +90,6 @@ class GenStereoPairs:
             "valid": torch.from_numpy(valid)[None],
             "dropped": torch.from_numpy(dropped)[None],
         }
-
-
-@dataclass(frozen=True)
-class ScenePairSamples:
-    """Rendered pairs, mirrored or upside down now and then.
-
-    Attributes:
-        scenes: pairs with baselines 0 and 1.
-    """
-
-    scenes: SceneCache
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    def sample(self, index: int, generator: np.random.Generator) -> StereoSample:
-        """Scene `index`, every pixel valid."""
-        left, right, disparity = drawn_pair(self.scenes[index], generator)
-        left_image, right_image = (
-            torch.from_numpy(view).permute(2, 0, 1).contiguous().float() / 255 for view in (left, right)
-        )
-        return StereoSample(
-            f"scene-{self.scenes.first_seed + index}",
-            {"left": left_image, "right": right_image},
-            {"left": 0.0, "right": 1.0},
-            disparity=torch.from_numpy(disparity)[None],
-        )
 
 
 def genstereo_pairs(
@@ -157,23 +127,8 @@ def genstereo_pairs(
         lost = DisparityDropout(**(dropout or {}))
     except TypeError as error:
         raise InputError(f"data.dropout has pixels and lines, two probabilities: {error}") from error
-    samples: StereoDataset | ScenePairSamples
-    if Path(folder) == Path(cache) and scenes is not None:
-        high, wide = (int(side) for side in scene_size)
-        samples = ScenePairSamples(SceneCache(Path(cache), scenes, (high, wide), (0.0, 1.0)))
-    else:
-        samples = _dataset(folder)
+    samples = true_pairs(folder, cache, scenes=scenes, scene_size=scene_size, mixture="genstereo-mix")
     return GenStereoPairs(samples, (crop[0], crop[1]), lost, official)
-
-
-def _dataset(folder: str | Path) -> StereoDataset:
-    try:
-        return load_dataset(folder)
-    except (InputError, DatasetError) as error:
-        raise InputError(
-            f"{error}. Name with --data stereo pairs with true disparity: a folder, NAME=PATH of a public data set, or "
-            "genstereo-mix=ROOT for the published mixture"
-        ) from error
 
 
 def trainable_genstereo(
@@ -202,7 +157,7 @@ def trainable_genstereo(
     if (place / "denoising_unet").is_dir() or (place / "denoising_unet.pth").is_file():
         networks = load_networks(place, vae=vae, image_encoder=image_encoder)
     else:
-        networks = start_networks(place, vae=vae, image_encoder=image_encoder, seed=_drawn_seed())
+        networks = start_networks(place, vae=vae, image_encoder=image_encoder, seed=drawn_seed())
     if official:
         networks.fusion.polarity = "hole"
     dtype = getattr(torch, frozen_dtype)
@@ -236,7 +191,7 @@ def small_genstereo(
         networks = load_networks(resolve_weights("the weights to start from", start))
     else:
         networks = small_networks(
-            _drawn_seed(),
+            drawn_seed(),
             widths=widths,
             heads=heads,
             vae_widths=vae_widths,
@@ -260,11 +215,6 @@ def _let_learn(networks: GenStereoNetworks, checkpointing: bool) -> None:
     if checkpointing:
         networks.denoising_unet.enable_gradient_checkpointing()
         networks.reference_unet.enable_gradient_checkpointing()
-
-
-def _drawn_seed() -> int:
-    """A seed from the global state, which the trainer sets while parts are built."""
-    return int(torch.randint(1 << 31, ()))
 
 
 _OBJECTIVE = "wheatstone.objectives.genstereo:GenStereoLoss"

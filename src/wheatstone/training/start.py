@@ -4,11 +4,18 @@ import inspect
 import sys
 from pathlib import Path
 
+import torch
+
 from wheatstone.checkpoints import Part, resolve_weights
 from wheatstone.errors import CheckpointError, InputError
 from wheatstone.training.recipe import Build
 
-__all__ = ["start_weights"]
+__all__ = ["drawn_seed", "start_weights"]
+
+
+def drawn_seed() -> int:
+    """A seed from the global state, which the trainer sets while parts are built."""
+    return int(torch.randint(1 << 31, ()))
 
 
 def start_weights(build: Build, start: str | None) -> Part:

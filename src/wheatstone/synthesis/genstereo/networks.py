@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from wheatstone.diffusion import Bank, decode_latents, embed_image, encode_mean, encode_sample, latent_factor
 from wheatstone.diffusion.reference_attention import collect_tokens, drop_output, predict_with_bank, prepare_reference
+from wheatstone.diffusion.small import small_unet, small_vae
 from wheatstone.errors import CheckpointError
 from wheatstone.synthesis.genstereo.fusion import AdaptiveFusion
 from wheatstone.synthesis.genstereo.pose_guider import PoseGuider
@@ -149,35 +150,22 @@ def small_networks(
         latent_channels: of the latents; more keep more of a picture.
         side: pixels of the square pictures they are made for.
     """
-    from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     def unet() -> Any:
-        deeper = len(widths) - 1
-        return UNet2DConditionModel(
-            sample_size=side // 8,
+        return small_unet(
+            widths,
             in_channels=latent_channels,
             out_channels=latent_channels,
-            block_out_channels=tuple(widths),
-            layers_per_block=layers,
-            down_block_types=("CrossAttnDownBlock2D",) * deeper + ("DownBlock2D",),
-            up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * deeper,
-            attention_head_dim=heads,
-            cross_attention_dim=token_width,
-            norm_num_groups=8,
-            use_linear_projection=True,
+            heads=heads,
+            layers=layers,
+            context_width=token_width,
+            cells=side // 8,
         )
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        vae = AutoencoderKL(
-            block_out_channels=tuple(vae_widths),
-            down_block_types=("DownEncoderBlock2D",) * len(vae_widths),
-            up_block_types=("UpDecoderBlock2D",) * len(vae_widths),
-            norm_num_groups=4,
-            layers_per_block=1,
-            latent_channels=latent_channels,
-        )
+        vae = small_vae(vae_widths, latent_channels)
         encoder = CLIPVisionModelWithProjection(
             CLIPVisionConfig(
                 hidden_size=32,
