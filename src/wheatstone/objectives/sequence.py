@@ -37,6 +37,8 @@ class SequenceLoss:
         edge_weight: extra weight of pixels near steps of the true disparity; 0 is off.
         edge_px: how near, px (`wheatstone.geometry.near_steps`).
         step_px: difference of neighbouring pixels from which on it is a step, px.
+        per_item: a mean over each image first, then over the images with truth: a densely labelled one counts no more than
+            one with a few scan lines.
         official: divide by the number of all pixels, not of those that count (MfS).
 
     Source:
@@ -55,6 +57,7 @@ class SequenceLoss:
     edge_weight: float = 0.0
     edge_px: int = 5
     step_px: float = 2.0
+    per_item: bool = False
     official: bool = False
 
     def __post_init__(self) -> None:
@@ -67,6 +70,8 @@ class SequenceLoss:
             raise InputError(f"sequence loss: error must be 'l1' or 'smooth-l1', got {self.error!r}")
         if not (0 < self.gamma <= 1 and self.max_disparity > 0 and self.initial >= 0 and self.edge_weight >= 0):
             raise InputError("sequence loss: needs 0 < gamma <= 1, max_disparity > 0, initial >= 0, edge_weight >= 0")
+        if self.per_item and self.official:
+            raise InputError("sequence loss: per_item divides by other numbers than official; choose one")
 
     def __call__(
         self,
@@ -83,11 +88,14 @@ class SequenceLoss:
         Raises:
             InputError: another number of predictions than of `weights`, or no start value to put a loss on.
         """
-        predictions, start = run_matcher(modules[self.role], batch, self.iterations)
+        return self.terms(*run_matcher(modules[self.role], batch, self.iterations), batch)
+
+    def terms(self, predictions: Sequence[Tensor], start: Tensor | None, batch: Mapping[str, Any]) -> Terms:
+        """Terms of predictions that are there already, and of the network's start value."""
         with torch.autocast(batch["disparity"].device.type, enabled=False):
             target, valid, share, count = self._truth(batch)
             total = target.new_zeros(())
-            for weight, prediction in zip(self._weights(len(predictions)), predictions, strict=True):
+            for weight, prediction in zip(self.prediction_weights(len(predictions)), predictions, strict=True):
                 total = total + weight * self._error_sum(prediction.float(), target, share)
             terms: Terms = {"sequence": (total, count, 1.0)}
             if self.initial > 0:
@@ -103,6 +111,21 @@ class SequenceLoss:
         own = {"sequence": count, **({"initial": count} if self.initial > 0 else {})}
         return {**own, **dict.fromkeys(("epe", "bad-3"), valid.sum())}
 
+    def gradient_norms(self, predictions: Sequence[Tensor], batch: Mapping[str, Any]) -> list[Tensor]:
+        """How hard the term `sequence` pulls at each prediction.
+
+        Returns:
+            For every prediction `[B]`: the L1 norm of the gradient of the term's sum (before it is divided by its count)
+            with respect to that image's prediction.
+        """
+        target, _, share, _ = self._truth(batch)
+        norms = []
+        for weight, prediction in zip(self.prediction_weights(len(predictions)), predictions, strict=True):
+            error = (prediction.detach().float() - target).abs()
+            pull = (error > 0).float() if self.error == "l1" else error.clamp(max=1)
+            norms.append(weight * torch.where(share > 0, pull * share, torch.zeros_like(share)).flatten(1).sum(1))
+        return norms
+
     def _truth(self, batch: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """True disparity, where it counts, how much each pixel counts, and what the sum of errors is divided by."""
         target, valid = batch["disparity"].float(), batch["valid"]
@@ -111,10 +134,19 @@ class SequenceLoss:
         else:
             valid = valid & (target < self.max_disparity)
         share = self._pixel_weights(target, valid)
+        if self.per_item:
+            weights = share.flatten(1).sum(1)
+            share = share / weights.clamp(min=1e-12).view(-1, 1, 1, 1)
+            return target, valid, share, (weights > 0).sum()
         count = torch.tensor(float(share.numel()), device=share.device) if self.official else share.sum()
         return target, valid, share, count
 
-    def _weights(self, count: int) -> tuple[float, ...]:
+    def prediction_weights(self, count: int) -> tuple[float, ...]:
+        """Weights of `count` predictions.
+
+        Raises:
+            InputError: another number than of `weights`.
+        """
         if self.weights is None:
             return step_weights(count, self.gamma)
         if len(self.weights) != count:

@@ -32,7 +32,7 @@ from wheatstone.training.table import recipes
 from wheatstone.training.validation import Evaluation, evaluate_parts, is_better
 from wheatstone.training.watch import curves, stop_signal
 
-__all__ = ["TrainingResult", "resolve_recipe", "source_of", "train"]
+__all__ = ["TrainingResult", "objective_of", "resolve_recipe", "source_of", "train"]
 
 _SMALLEST_SCALE = 2.0**-14  # of the loss in fp16: below it, it is not overflow that makes gradients infinite
 
@@ -129,6 +129,12 @@ def source_of(recipe: Recipe, data: str | Path | DataSource | None, place: Path)
     return data
 
 
+def objective_of(recipe: Recipe) -> Any:
+    """The objective of a recipe; one that changes over the training (`total_steps`) is told how long that is."""
+    known = recipe.objective.takes("total_steps") and "total_steps" not in recipe.objective.options
+    return recipe.objective(**({"total_steps": recipe.steps} if known else {}))
+
+
 @dataclass
 class _Loop:
     """The loop around the state of a run."""
@@ -142,7 +148,7 @@ class _Loop:
         state = self.state
         self.recipe, self.processes = state.recipe, state.processes
         self.objective = StepLoss(
-            self.recipe.objective(), state.modules, state.processes, self.recipe.seed, self.recipe.precision
+            objective_of(self.recipe), state.modules, state.processes, self.recipe.seed, self.recipe.precision
         )
         if not self.processes.is_main_process:
             self.progress = None

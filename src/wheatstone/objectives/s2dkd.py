@@ -1,0 +1,325 @@
+"""S2DKD: sparse truth for the numbers, a dense monocular map for what lies between (Mono2Stereo, stage two)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wheatstone.errors import InputError
+from wheatstone.geometry import ForwardWarper
+from wheatstone.objectives.alignment import Alignment, align_to_disparity
+from wheatstone.objectives.distillation import Direction, ItemLosses, kl_spatial
+from wheatstone.objectives.distillation_structure import gradient, ssi
+from wheatstone.objectives.masked import median_and_deviation
+from wheatstone.objectives.sequence import SequenceLoss, run_matcher
+from wheatstone.objectives.terms import Terms
+
+__all__ = ["S2DKD", "VARIANTS", "Variant", "carried_to_right", "trusted"]
+
+
+class Variant(NamedTuple):
+    """A form of distillation.
+
+    Attributes:
+        loss: `loss(prediction, teacher, mask, **settings) -> ItemLosses`.
+        settings: which of the objective's `temperature`, `direction` and `window` it takes.
+        unit: of the loss: `"px"`, or `"1"` where the maps are divided by a deviation.
+    """
+
+    loss: Callable[..., ItemLosses]
+    settings: tuple[str, ...] = ()
+    unit: Literal["px", "1"] = "px"
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "kl_spatial": Variant(kl_spatial, ("temperature", "direction", "window"), "1"),
+    "ssi": Variant(ssi, (), "1"),
+    "gradient": Variant(gradient),
+}
+"""Names of the forms of distillation."""
+
+
+@dataclass(frozen=True)
+class S2DKD:
+    """Supervised loss on sparse truth, and distillation of a monocular teacher.
+
+    The teacher is aligned with the truth of each image (`align_to_disparity`). Then, for every image b and prediction k that
+    is distilled, `w_bk * loss(d_bk, teacher_b, mask_b)` is added to the supervised sum, where
+
+        w_bk = gradient_target * |supervised gradient at d_bk|_1 / max(|distillation gradient at d_bk|_1, floor)
+
+    so that the teacher pulls at each prediction of each image with a fixed share of the force of its truth. Both sums have
+    one count, the supervised term's; weights depend on one image alone: so the loss is the same however the batch is split,
+    over processes or in time, and in every number format (this part is computed in float32). An image without truth
+    pulls nowhere, and nor does its teacher. Weights have no gradient.
+
+    With `gradient_target=None` it is `weight * mean over images of loss(d_b, teacher_b)`, as quoted.
+
+    Attributes:
+        supervised: settings of the `SequenceLoss`, which also names the network and its iterations.
+        variant: form of distillation, a name of `VARIANTS`.
+        weight: factor of the distillation term.
+        gradient_target: see above; None weighs by `weight` alone.
+        floor: gradient norm below which the teacher's pull fades: without it a student that agrees would be driven by the
+            last rounding error. Of a loss in px a gradient norm near 1 is usual; of one in deviations it is divided by them.
+        ramp: share of `total_steps` over which the weight rises from 0.
+        decay: share of `total_steps`, at the end, over which it falls to 0.
+        total_steps: of the training; the trainer fills it in. None: the weight is the same in all steps.
+        where: `"unlabelled"` compares where there is no truth, `"everywhere"` all the teacher's pixels.
+        steps: `"last"` prediction, or `"all"`, each weighed as the supervised loss weighs it.
+        views: `"left"`, or `"both"`: the network also sees the mirrored, swapped pair, and its answer for the right view is
+            compared with `teacher_right`, aligned with the truth carried to the right view. Twice the work; each view has
+            half the weight.
+        temperature: of `kl_spatial`, in deviations of the teacher.
+        direction: of the divergences: `"teacher-first"`, `"prediction-first"`, `"both"`.
+        window: side of the windows of losses that can be computed in windows, px; None is the variant's own.
+        options: further settings of the variant.
+        minimum: points of truth below which the teacher is aligned with the prediction instead.
+        trust: cells of `trust_cell` px in which the aligned teacher is farther from the truth, on the mean, than this many
+            times the image's median residual (and 1 px) are not distilled; None trusts all. Cells without truth are trusted.
+        trust_cell: px.
+        farthest: pixels that the aligned teacher places at or below this disparity are not distilled: sky, and what the
+            alignment puts behind infinity. None keeps all. px.
+
+    Source:
+        Mono2Stereo (arXiv 2411.09151): published is the aim, that predictions be distributed as the dense monocular depth;
+        quoted is `L_sparse + alpha * sum KL(D_out, D_mono)`. All else is ours.
+    """
+
+    supervised: Mapping[str, Any] = field(default_factory=dict)
+    variant: str = "kl_spatial"
+    weight: float = 1.0
+    gradient_target: float | None = 0.2
+    floor: float = 0.02
+    ramp: float = 0.1
+    decay: float = 0.0
+    total_steps: int | None = None
+    where: Literal["unlabelled", "everywhere"] = "unlabelled"
+    steps: Literal["last", "all"] = "last"
+    views: Literal["left", "both"] = "left"
+    temperature: float = 1.0
+    direction: Direction = "teacher-first"
+    window: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    minimum: int = 32
+    trust: float | None = None
+    trust_cell: int = 32
+    farthest: float | None = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            InputError: the setting and what it may be.
+        """
+        choices = {
+            "variant": tuple(VARIANTS),
+            "where": ("unlabelled", "everywhere"),
+            "steps": ("last", "all"),
+            "views": ("left", "both"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(f"S2DKD: {name} must be {' or '.join(allowed)}, got {getattr(self, name)!r}")
+        positive = {"gradient_target": self.gradient_target, "trust": self.trust, "trust_cell": self.trust_cell}
+        for name, value in {**positive, "floor": self.floor, "total_steps": self.total_steps}.items():
+            if value is not None and not value > 0:
+                raise InputError(f"S2DKD: {name} must be positive, got {value}")
+        if not (self.weight >= 0 and 0 <= self.ramp <= 1 and 0 <= self.decay <= 1):
+            raise InputError("S2DKD: needs weight >= 0, and ramp and decay in 0..1")
+        self._sequence()
+
+    def __call__(
+        self,
+        modules: Mapping[str, nn.Module],
+        batch: Mapping[str, Any],
+        step: int,
+        generators: Sequence[torch.Generator],  # noqa: ARG002 (nothing random)
+    ) -> Terms:
+        """Terms of a batch with `left`, `right`, `disparity`, `valid`, `teacher`, `teacher_valid` (and both for the right).
+
+        Returns:
+            Those of the supervised loss, `distillation`, and for the log alone (weight 0) `divergence`, the loss itself, and
+            `aligned`, the share of images whose teacher could be aligned with the truth.
+
+        Raises:
+            InputError: a batch without a teacher.
+        """
+        sequence = self._sequence()
+        network = modules[sequence.role]
+        predictions, start = run_matcher(network, batch, sequence.iterations)
+        with torch.autocast(batch["disparity"].device.type, enabled=False):
+            terms = sequence.terms(predictions, start, batch)
+            pulls = sequence.gradient_norms(predictions, batch)
+            view = _left_view(batch)
+            total, divergence, ok = self._distilled(predictions, pulls, view)
+        if self.views == "both":
+            swapped = {"left": batch["right"].flip(-1), "right": batch["left"].flip(-1)}
+            mirrored, _ = run_matcher(network, swapped, sequence.iterations)
+            with torch.autocast(batch["disparity"].device.type, enabled=False):
+                more, _, _ = self._distilled([values.flip(-1) for values in mirrored], pulls, _right_view(batch))
+                total = (total + more) / 2
+        items = self._items(batch)
+        count = items if self.gradient_target is None else terms["sequence"][1]
+        terms["distillation"] = (total, count, self.weight * self.factor(step))
+        return {**terms, "divergence": (divergence, items, 0.0), "aligned": (ok, items, 0.0)}
+
+    def counts(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Counts of a batch, without the network."""
+        counts, items = self._sequence().counts(batch), self._items(batch)
+        counts["distillation"] = items if self.gradient_target is None else counts["sequence"]
+        return {**counts, "divergence": items, "aligned": items}
+
+    def factor(self, step: int) -> float:
+        """Factor of the weight at a step, 0..1: up over `ramp`, down over `decay`."""
+        if self.total_steps is None:
+            return 1.0
+        rise, fall = self.ramp * self.total_steps, self.decay * self.total_steps
+        up = step / rise if rise > 0 else 1.0
+        down = (self.total_steps - step) / fall if fall > 0 else 1.0
+        return max(0.0, min(1.0, up, down))
+
+    def _sequence(self) -> SequenceLoss:
+        return SequenceLoss(**self.supervised)
+
+    def _items(self, batch: Mapping[str, Any]) -> Tensor:
+        """Number of images with something to distil."""
+        return _base_mask(_left_view(batch), self.where).flatten(1).any(1).sum()
+
+    def _distilled(
+        self, predictions: Sequence[Tensor], pulls: Sequence[Tensor], view: "_View"
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The term's sum; of the last prediction, the sum of the plain losses; and how many images were aligned."""
+        base = _base_mask(view, self.where)
+        alignment = align_to_disparity(
+            view.teacher,
+            view.disparity,
+            view.valid,
+            view.known,
+            prediction=predictions[-1].float(),
+            minimum=self.minimum,
+        )
+        mask = base & self._believed(alignment, view)
+        floor = self._floor(alignment, mask)
+        chosen = range(len(predictions)) if self.steps == "all" else [len(predictions) - 1]
+        total, losses = view.disparity.new_zeros(()), None
+        for index in chosen:
+            prediction = predictions[index].float()
+            if self.gradient_target is None:
+                losses = self._loss(prediction, alignment, mask)
+                total = total + losses.values.sum() * self._fixed(index, len(predictions))
+            else:
+                balanced, losses = self._balanced(prediction, alignment, mask, pulls[index], floor)
+                total = total + balanced
+        last = total if losses is None else losses.values.detach().sum()
+        return total, last, (alignment.ok & base.flatten(1).any(1)).sum()
+
+    def _fixed(self, index: int, count: int) -> float:
+        """Weight of a prediction under a fixed weight: the supervised loss's own."""
+        return self._sequence().prediction_weights(count)[index]
+
+    def _loss(self, prediction: Tensor, alignment: Alignment, mask: Tensor) -> ItemLosses:
+        variant = VARIANTS[self.variant]
+        values = {"temperature": self.temperature, "direction": self.direction, "window": self.window}
+        settings = {name: values[name] for name in variant.settings if values[name] is not None}
+        return variant.loss(prediction, alignment.aligned, mask, **{**settings, **self.options})
+
+    def _balanced(
+        self, prediction: Tensor, alignment: Alignment, mask: Tensor, pull: Tensor, floor: Tensor
+    ) -> tuple[Tensor, ItemLosses]:
+        """Sum over the images of the loss, its gradient norm set to the share of `pull`; and the plain losses."""
+        leaf = prediction.detach().requires_grad_()
+        with torch.enable_grad():
+            losses = self._loss(leaf, alignment, mask)
+            (slope,) = torch.autograd.grad(losses.values.sum(), leaf)
+        norm = slope.abs().flatten(1).sum(1)
+        weight = (self.gradient_target or 0.0) * pull / torch.maximum(norm, floor)
+        # the loss at this point with this gradient: what `weight * losses` would be, without a second pass
+        value = (weight * losses.values.detach()).sum()
+        return value + ((prediction - prediction.detach()) * slope * weight.view(-1, 1, 1, 1)).sum(), losses
+
+    def _floor(self, alignment: Alignment, mask: Tensor) -> Tensor:
+        """Least gradient norm that is scaled fully, for each image."""
+        if VARIANTS[self.variant].unit == "px":
+            return torch.full_like(alignment.scale, self.floor)
+        _, spread = median_and_deviation(alignment.aligned, mask)
+        return self.floor / torch.where(spread > 0, spread, torch.ones_like(spread))
+
+    def _believed(self, alignment: Alignment, view: "_View") -> Tensor:
+        believed = view.known
+        if self.farthest is not None:
+            believed = believed & (alignment.aligned > self.farthest)
+        if self.trust is not None:
+            believed = believed & trusted(
+                alignment, view.disparity, view.valid & view.known, self.trust, self.trust_cell
+            )
+        return believed
+
+
+def trusted(alignment: Alignment, disparity: Tensor, known: Tensor, factor: float, cell: int = 32) -> Tensor:
+    """Mark the cells in which an aligned teacher agrees with the truth as well as it does elsewhere.
+
+    Args:
+        alignment: of the teacher.
+        disparity: truth `[B,1,h,w]`, px.
+        known: where both are known, `[B,1,h,w]` bool.
+        factor: a cell is left out where its mean absolute residual exceeds `factor` times the image's median one, and 1 px.
+        cell: side of the square cells, px.
+
+    Returns:
+        `[B,1,h,w]` bool; cells with fewer than 4 points of truth, and images that could not be aligned, are True.
+    """
+    height, width = disparity.shape[-2:]
+    residual = torch.where(known, (alignment.aligned - disparity).abs(), torch.zeros_like(disparity))
+    pad = (0, -width % cell, 0, -height % cell)
+    sums, count = (
+        cell**2 * functional.avg_pool2d(functional.pad(values.float(), pad), cell) for values in (residual, known)
+    )
+    limit = (factor * alignment.residual).clamp(min=1.0).view(-1, 1, 1, 1)
+    bad = (count > 3.5) & (sums > limit * count) & alignment.ok.view(-1, 1, 1, 1)
+    spread = bad.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
+    return ~spread[..., :height, :width]
+
+
+def carried_to_right(disparity: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Sparse disparity of the left view in the frame of the right one, to the nearest pixel, the nearest surface first.
+
+    Truth of a surface that is hidden there lands where no truth of the surface in front stands: of sparse truth a few
+    points are wrong, which a robust fit bears.
+    """
+    landing = ForwardWarper("nearest").landing(disparity, valid)
+    return landing.pick(disparity), ~landing.hole
+
+
+class _View(NamedTuple):
+    """What one view brings."""
+
+    disparity: Tensor
+    valid: Tensor
+    teacher: Tensor
+    known: Tensor
+
+
+def _left_view(batch: Mapping[str, Any]) -> _View:
+    return _View(batch["disparity"].float(), batch["valid"], *_teacher(batch, "teacher"))
+
+
+def _right_view(batch: Mapping[str, Any]) -> _View:
+    carried = carried_to_right(batch["disparity"].float(), batch["valid"])
+    return _View(*carried, *_teacher(batch, "teacher_right"))
+
+
+def _teacher(batch: Mapping[str, Any], name: str) -> tuple[Tensor, Tensor]:
+    if name not in batch or f"{name}_valid" not in batch:
+        raise InputError(
+            f"S2DKD: the data has no {name!r} with {name + '_valid'!r}: it needs a source with teacher maps"
+        )
+    teacher = batch[name].float()
+    return teacher, batch[f"{name}_valid"] & teacher.isfinite()
+
+
+def _base_mask(view: _View, where: str) -> Tensor:
+    return view.known & ~view.valid if where == "unlabelled" else view.known
