@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from wheatstone.errors import InputError
 from wheatstone.evaluation import fit_scale
-from wheatstone.evaluation.scale_fit import scaled_disparity
+from wheatstone.evaluation.scale_fit import fit_affine, scaled_disparity
 from wheatstone.synthesis import load_synthesizer
 
 
@@ -49,3 +49,20 @@ def test_bad_ranges_and_pairs_without_texture_are_refused():
     blank = torch.full_like(left, 0.5)
     with pytest.raises(InputError, match="nothing in this pair can be matched"):
         fit_scale(blank, torch.zeros_like(blank) + 0.1, torch.zeros_like(inverse))
+
+
+@pytest.mark.parametrize("behind", [0.0, 0.05])
+def test_what_films_put_behind_the_screen_is_found(behind):
+    left, right, inverse = _pair(0.12)
+    shift = round(behind * left.shape[-1])
+    found = fit_affine(left, right.roll(shift, -1), inverse)
+    assert found.share == pytest.approx(0.12, rel=0.06)
+    assert found.offset == pytest.approx(-shift / left.shape[-1], abs=0.004)
+    expected = scaled_disparity(inverse, 0.12).disparity - shift
+    assert float((found.disparity - expected).abs().median()) < 0.5
+
+
+def test_a_pair_that_does_not_match_has_no_fit():
+    blank = torch.full((1, 3, 48, 128), 0.5)
+    with pytest.raises(InputError, match="too little"):
+        fit_affine(blank, torch.zeros_like(blank) + 0.1, torch.rand(1, 1, 48, 128))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from wheatstone.depth import load_depth
+from wheatstone.depth import DepthEstimator, load_depth
 from wheatstone.errors import CheckpointError, InputError
 from wheatstone.evaluation import (
     IdentityView,
@@ -23,7 +23,7 @@ from wheatstone.evaluation import (
 from wheatstone.evaluation.framing import as_saved, centre_square, compared_at, in_8_bits, resized_view
 from wheatstone.evaluation.protocols import SkippedItem
 from wheatstone.geometry import forward_warp, open_mask
-from wheatstone.samples import StereoSample, View
+from wheatstone.samples import Depth, StereoSample, View
 from wheatstone.synthesis import ViewSynthesizer, load_synthesizer
 
 
@@ -234,3 +234,40 @@ def test_an_interrupted_run_keeps_whole_items_and_their_figures():
     assert (report.complete, report.items) == (False, ["a"])
     assert "INTERRUPTED" in report.text()
     assert report.mean("rows", "consistency/epe") < report.mean("identity", "consistency/epe")
+
+
+def test_siou_stands_in_every_table_and_official_says_that_it_wraps():
+    sample = _sample()
+    protocol = SynthesisProtocol(matcher=None, lpips=None)
+    truth = protocol.truth(sample)
+    perfect = _Real(sample)(truth.left)
+    assert protocol.score(perfect, truth)["siou"] == 1.0
+    assert "siou" in [column.figure for column in protocol.columns]
+    published = SynthesisProtocol(matcher=None, lpips=None, official=True)
+    assert {"SIoU, wrapped", "PSNR, wrapped"} <= {column.label for column in published.columns}
+    assert {"siou", "psnr_wrapped"} <= set(published.score(perfect, truth))
+
+
+def test_frames_of_films_need_no_truth_and_get_scale_and_offset():
+    sample = _sample(size=(64, 160))
+    film = replace(
+        sample, views={**sample.views, "right": sample.views["right"].roll(12, -1)}, disparity=None, valid=None
+    )
+    protocol = synthesis_protocol("mono2stereo", depth=_TrueDepth(sample.disparity), lpips=None, matcher=None)
+    truth = protocol.truth(film)
+    assert float((truth.disparity[0] - (sample.disparity - 12)).abs().median()) < 0.5
+    report = evaluate(load_synthesizer("rows"), [film], protocol=protocol)
+    assert any("one scale and one offset a pair" in remark for remark in report.remarks)
+
+
+class _TrueDepth(DepthEstimator):
+    """Answers with a known map in units of its own."""
+
+    name = "true"
+
+    def __init__(self, disparity):
+        self.config = {}
+        self.disparity = disparity
+
+    def __call__(self, image, *, confidence=False):
+        return Depth(0.3 * self.disparity[None] + 5, None)

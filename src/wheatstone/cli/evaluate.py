@@ -55,7 +55,8 @@ class SynthesizerOptions:
     matcher: Annotated[str, tyro.conf.arg(metavar="NAME")] = "sgbm"
     """Frozen matcher that looks for the disparity asked for in (left, generated right); none leaves it out."""
     depth: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Take the disparity from this depth estimator instead of the truth, at one scale a pair; leak-free does so by itself."""
+    """Take the disparity from this depth estimator instead of the truth, at one scale a pair; leak-free and mono2stereo do so by
+    themselves."""
     square: Annotated[int | None, tyro.conf.arg(metavar="PX")] = None
     """Side of the square that views are squashed to before anything else, by genstereo 512."""
     count_unknown: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -75,8 +76,8 @@ class Options:
     rgbd-mini[=ROOT], stereo-mini[=ROOT], or scenes=SEED:COUNT."""
     protocol: str = "wheatstone"
     """How to score. wheatstone is the house's own; matchers also zerostereo, raft-stereo, igev, mfs or kitti, as published for
-    the data set at hand; synthesizers also genstereo (as published) and leak-free (no true geometry). NAME:DATASET
-    (zerostereo:eth3d, genstereo:kitti-2015) applies to any data what was published for one."""
+    the data set at hand; synthesizers also genstereo (as published), leak-free (no true geometry) and mono2stereo (films).
+    NAME:DATASET (zerostereo:eth3d, genstereo:kitti-2015) applies to any data what was published for one."""
     against: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME[,NAME ...]", aliases=["--baseline"])] = ()
     """Further parts of the same kind to put beside it, named in the same way, between commas or blanks."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -94,7 +95,7 @@ class Options:
     device: str = "auto"
     """Where to run: cpu, cuda, cuda:1, ...; auto is a GPU if there is one."""
     official: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Reproduce the published behaviour of the part, and of the protocol genstereo, where it differs from ours."""
+    """Reproduce the published behaviour of the part, and of a synthesizer's protocol, where it differs from ours."""
     matcher: tyro.conf.OmitArgPrefixes[MatcherOptions] = field(default_factory=MatcherOptions)
     depth: tyro.conf.OmitArgPrefixes[DepthOptions] = field(default_factory=DepthOptions)
     synthesizer: tyro.conf.OmitArgPrefixes[SynthesizerOptions] = field(default_factory=SynthesizerOptions)

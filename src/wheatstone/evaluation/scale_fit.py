@@ -1,4 +1,6 @@
-"""The one number that relative depth lacks: by how much of the width the nearest pixel moves between two real views."""
+"""What relative depth lacks: by how much of the width the nearest pixel moves between two real views, and, where two cameras
+look at one point (films), which depth does not move at all.
+"""
 
 from dataclasses import dataclass
 
@@ -10,12 +12,13 @@ from torch.nn import functional
 from wheatstone.disparity import FixedShare
 from wheatstone.errors import InputError
 from wheatstone.geometry import clean_disparity
-from wheatstone.matching.sgbm import Sgbm, sgbm_disparity
+from wheatstone.matching.sgbm import Sgbm, auto_max_disparity, sgbm_disparity
+from wheatstone.objectives.alignment import align_to_disparity
 from wheatstone.samples import Disparity
 from wheatstone.synthesis.composition import warp_left
 from wheatstone.synthesis.rows import fill_rows
 
-__all__ = ["HIGHEST", "LOWEST", "ScaleFit", "fit_scale", "scaled_disparity"]
+__all__ = ["HIGHEST", "LOWEST", "AffineFit", "ScaleFit", "fit_affine", "fit_scale", "scaled_disparity"]
 
 LOWEST, HIGHEST = 0.025, 1.0
 """Range of the search, share of the width."""
@@ -23,6 +26,7 @@ LOWEST, HIGHEST = 0.025, 1.0
 _FIRST = 10  # scales of the coarse pass, equal ratios apart
 _PASSES, _BETWEEN = 3, 3  # finer passes, and into how many ratios each splits the two gaps beside the best
 _WIDTH = 640  # wider pairs are reduced before they are matched: the scale is a share of the width
+_BEHIND = 8  # films set things behind the screen by at most an eighth of the width
 _LEAST = 0.5  # a candidate needs this share of the matched pixels of the best matched one
 
 
@@ -92,6 +96,54 @@ def fit_scale(
         step = step ** (1 / _BETWEEN)
         candidates = [best * step**n for n in range(1 - _BETWEEN, _BETWEEN) if n]
     return ScaleFit(best, tried[best][0] / width, best in (lowest, highest))
+
+
+@dataclass(frozen=True)
+class AffineFit:
+    """Scale and offset that were found, and the disparity they make.
+
+    Attributes:
+        disparity: `scale * inverse_depth + offset`, edges cleaned, px of the width given; negative behind the screen.
+        share: distance of the nearest pixel's disparity from the farthest one's, share of the width.
+        offset: disparity of the farthest pixel, share of the width.
+        residual: median difference from the matched disparity, share of the width.
+    """
+
+    disparity: Float[Tensor, "1 1 H W"]
+    share: float
+    offset: float
+    residual: float
+
+
+def fit_affine(
+    left: Float[Tensor, "1 3 H W"], right: Float[Tensor, "1 3 H W"], inverse_depth: Float[Tensor, "1 1 H W"]
+) -> AffineFit:
+    """Find scale and offset of a pair's relative depth without any true geometry, by matching the real pair.
+
+    Semi-global matching answers on (left, real right), from an eighth of the width behind the screen to a quarter before it;
+    the fit to its answers is robust (`align_to_disparity`). Unlike `fit_scale` it lets the farthest pixel move.
+
+    Args:
+        left: 0..1; pairs wider than 640 px are reduced to that for the search.
+        right: the real second view.
+        inverse_depth: larger = nearer, scale and shift unknown.
+
+    Raises:
+        InputError: a pair in which too little can be matched, or whose disparity does not rise with this inverse depth.
+
+    Source: ours, for frames of films, whose cameras converge.
+    """
+    small_left, small_right, small = (_reduced(values) for values in (left, right, inverse_depth))
+    width = small.shape[-1]
+    matcher = Sgbm(min_disparity=-(width // _BEHIND), max_disparity=auto_max_disparity(width))
+    real, known = sgbm_disparity(small_left, small_right, matcher)
+    found = align_to_disparity(small, real, known)
+    if not bool(found.ok):
+        raise InputError("too little of this pair can be matched to find scale and offset of its depth")
+    larger = inverse_depth.shape[-1] / width
+    made = clean_disparity((float(found.scale) * inverse_depth + float(found.offset)) * larger)
+    low, high = (float(end) / inverse_depth.shape[-1] for end in made.aminmax())
+    return AffineFit(made, high - low, low, float(found.residual) / width)
 
 
 def _best(tried: dict[float, tuple[float, int]]) -> float:

@@ -9,6 +9,10 @@
 - `leak-free`: whole images and no true geometry; disparity from a depth estimator, with one scale a pair found by matching the
   real pair, as in StereoSpace (arXiv 2512.10959), which also showed how much of GenStereo's figures is knowledge of the true
   disparity. Differences: StereoSpace searches the scale for every method apart, and scores centre squares at 512 x 512.
+- `mono2stereo` (Yu et al., CVPR 2025): frames of stereo films, whole, no true geometry; disparity from a depth estimator with
+  scale and offset fitted to the real pair, because films converge. SIoU is its metric; `official` gives it, and a PSNR, as its
+  script published them, with differences that wrap at 256. Differences: the script compares at 1280 x 800, and its own model
+  takes disparity from the raw numbers of Depth Anything V2.
 """
 
 from typing import Any
@@ -33,6 +37,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "wheatstone": {},
     "genstereo": _GENSTEREO,
     "leak-free": {"min_density": 0.0, "count_unknown": True},
+    "mono2stereo": {"min_density": 0.0, "count_unknown": True, "fit": "affine"},
 }
 _LEAK_FREE_DEPTH = "embedded"
 _SILENT = {"matcher", "official"}  # they stand beside the figures, or are asked for by name
@@ -49,7 +54,7 @@ def synthesis_protocol(name: str = "wheatstone", dataset: str = "", **changes: A
             set to any other.
         dataset: name of the data set that will be scored: `genstereo` crops KITTI and squashes the rest.
         changes: fields of `SynthesisProtocol` to set differently; the name then says so, unless it is only the estimator of
-            `leak-free`, the matcher or `official`.
+            `leak-free` or `mono2stereo`, the matcher or `official`.
 
     Raises:
         InputError: an unknown name, or a change that means nothing.
@@ -64,7 +69,7 @@ def synthesis_protocol(name: str = "wheatstone", dataset: str = "", **changes: A
     switches = dict(_PRESETS[preset])
     if preset == "genstereo":
         switches["crop"] = (data_family(wanted or dataset) or "").startswith("kitti")
-    if preset == "leak-free":
+    if preset in ("leak-free", "mono2stereo"):
         switches["depth"] = changes.pop("depth", None) or load_depth(_LEAK_FREE_DEPTH)
     said = name if set(changes) <= _SILENT else f"{name}, changed"
     return SynthesisProtocol(**{**switches, **changes, "name": said})

@@ -17,7 +17,7 @@ from wheatstone.evaluation.framing import as_saved, centre_square, compared_at, 
 from wheatstone.evaluation.perceptual import Lpips, LpipsNet, load_lpips
 from wheatstone.evaluation.protocols import SkippedItem
 from wheatstone.evaluation.report import Column
-from wheatstone.evaluation.scale_fit import ScaleFit, fit_scale, scaled_disparity
+from wheatstone.evaluation.scale_fit import fit_affine, fit_scale, scaled_disparity
 from wheatstone.evaluation.siou import stereo_iou, wrapped_psnr
 from wheatstone.evaluation.view_metrics import border_holes, gradient_energy, pooled_ssim, synthesis_metrics
 from wheatstone.geometry import forward_warp, hole_ends, open_mask, resize_disparity
@@ -66,6 +66,7 @@ class SynthesisProtocol:
         name: what to call it in a table.
         depth: take the disparity from this estimator instead of the truth, which is then not looked at: inverse depth between 0
             (farthest) and 1 (nearest pixel), edges cleaned as `generate` does, times one scale a pair (`fit_scale`).
+        fit: what is found for a pair's estimated depth: its `scale`, or scale and offset (`affine`, `fit_affine`), for films.
         min_density: leave out pairs with less known truth: their holes are gaps of the truth.
         count_unknown: also score cells where pixels of unknown disparity may belong. By default a hole counts only if no
             pixel of unknown truth would land there with the disparity of its nearest known neighbour in the row, left or right.
@@ -87,6 +88,7 @@ class SynthesisProtocol:
 
     name: str = "wheatstone"
     depth: DepthEstimator | None = None
+    fit: Literal["scale", "affine"] = "scale"
     min_density: float = 0.9
     count_unknown: bool = False
     square: int | None = None
@@ -176,11 +178,20 @@ class SynthesisProtocol:
         with torch.inference_mode():
             inverse = self.depth(left.to(self.depth.device)).inverse_depth.float().cpu()
         try:
-            found = fit_scale(left, real, inverse)
+            disparity, valid, share, notes = self._estimated(left, real, inverse)
         except InputError as error:
             raise SkippedItem(str(error)) from error
-        made = scaled_disparity(inverse, found.share)
-        return self._framed(left, real, made.disparity, made.valid, found)
+        return self._framed(left, real, disparity, valid, share, notes)
+
+    def _estimated(self, left: Tensor, real: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor, float, tuple[str, ...]]:
+        """Disparity of relative inverse depth and its validity, the share of the width that was found, what to say about it."""
+        if self.fit == "affine":
+            found = fit_affine(left, real, inverse)
+            return found.disparity, found.disparity.isfinite(), found.share, ()
+        scale = fit_scale(left, real, inverse)
+        made = scaled_disparity(inverse, scale.share)
+        end = "the scale found lies at an end of the range searched: a better one may lie beyond"
+        return made.disparity, made.valid, scale.share, (end,) if scale.at_end else ()
 
     def _known(self, sample: StereoSample) -> tuple[Tensor, Tensor]:
         if sample.disparity is None:
@@ -194,7 +205,13 @@ class SynthesisProtocol:
         return torch.where(valid, sample.disparity, 0.0)[None], valid[None]
 
     def _framed(
-        self, left: Tensor, real: Tensor, disparity: Tensor, valid: Tensor, found: ScaleFit | None = None
+        self,
+        left: Tensor,
+        real: Tensor,
+        disparity: Tensor,
+        valid: Tensor,
+        share: float | None = None,
+        notes: tuple[str, ...] = (),
     ) -> ViewTruth:
         """Crop and resize everything alike, then warp."""
         if self.crop:
@@ -211,10 +228,6 @@ class SynthesisProtocol:
             scored = ~cells_of_unknown(disparity, valid)
         warped = forward_warp(torch.zeros_like(disparity), disparity, valid, self.warp)
         hole = ~open_mask(~warped.hole, (1, self.opening))
-        share = None if found is None else found.share
-        notes: tuple[str, ...] = ()
-        if found is not None and found.at_end:
-            notes = ("the scale found lies at an end of the range searched: a better one may lie beyond",)
         return ViewTruth(left, disparity, valid, real, scored, hole, valid & warped.visible, share, notes)
 
     def score(self, view: View, truth: ViewTruth) -> dict[str, float]:
@@ -251,11 +264,15 @@ class SynthesisProtocol:
         said = []
         shares = [row["share"] for row in rows if "share" in row]
         if self.depth is not None and shares:
+            span = f"{100 * min(shares):.1f} to {100 * max(shares):.1f} %"
+            how = {
+                "scale": "between 0 (farthest) and 1 (nearest pixel) times one scale a pair, that which makes semi-global "
+                "matching of (left, warped left with row fill) agree best, in root mean square, with that of (left, real right)",
+                "affine": "with one scale and one offset a pair, fitted to semi-global matching of (left, real right)",
+            }
             said.append(
-                f"no true geometry: the disparity is the inverse depth of {self.depth.name} between 0 (farthest) and 1 (nearest "
-                "pixel) times one scale a pair, that which makes semi-global matching of (left, warped left with row fill) agree "
-                "best, in root mean square, with that of (left, real right); found "
-                f"{100 * min(shares):.1f} to {100 * max(shares):.1f} % of the width, mean {100 * sum(shares) / len(shares):.1f} %"
+                f"no true geometry: the disparity is the inverse depth of {self.depth.name} {how[self.fit]}; found {span} of the "
+                f"width from the farthest to the nearest pixel, mean {100 * sum(shares) / len(shares):.1f} %"
             )
         return [*said, *([self._perceptual] if isinstance(self._perceptual, str) and self._perceptual else [])]
 
