@@ -1,14 +1,36 @@
 """Distillation by structure: what is related to what, pixel by pixel, patch by patch."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from wheatstone.errors import InputError
 from wheatstone.objectives.distillation import ItemLosses
-from wheatstone.objectives.masked import masked_mean
+from wheatstone.objectives.masked import masked_mean, median_and_deviation
+from wheatstone.objectives.patches import item_means, patch_rows
 from wheatstone.objectives.terms import gradient_terms
 
-__all__ = ["gradient", "ssi"]
+__all__ = ["aligned_l1", "gradient", "patch_ssi", "pearson", "rank", "ssi"]
+
+_FLATTEST = 1 / 8  # of the image's deviation: windows flatter than that have no correlation worth the name
+
+
+def aligned_l1(
+    prediction: Float[Tensor, "B 1 h w"], teacher: Float[Tensor, "B 1 h w"], mask: Bool[Tensor, "B 1 h w"]
+) -> ItemLosses:
+    """Mean absolute difference, px: the aligned teacher as a label. No invariance at all.
+
+    Args:
+        prediction: px.
+        teacher: aligned, px.
+        mask: pixels to compare.
+
+    Source:
+        ours, as the plainest thing to compare the others with.
+    """
+    return ItemLosses(masked_mean((prediction - teacher.detach()).abs(), mask), mask.flatten(1).any(1))
 
 
 def gradient(
@@ -78,6 +100,151 @@ def ssi(
         edges = gradient(rest, torch.zeros_like(rest), mask, scales=scales)
         values = values + gradient_weight * edges.values
     return ItemLosses(torch.where(counted, values, torch.zeros_like(values)), counted)
+
+
+def patch_ssi(
+    prediction: Float[Tensor, "B 1 h w"],
+    teacher: Float[Tensor, "B 1 h w"],
+    mask: Bool[Tensor, "B 1 h w"],
+    *,
+    window: int = 96,
+    minimum: int = 24,
+    stretch: float = 2.0,
+    gradient_weight: float = 0.2,
+) -> ItemLosses:
+    """Mean absolute difference, px, to the teacher with the best scale and offset of every patch, and gradients.
+
+    Scale and offset are fitted to the prediction by least squares and have no gradient; the scale is held between
+    `1 / stretch` and `stretch`, without which a flat prediction would fit any teacher. What the teacher gets wrong slowly
+    over the image costs nothing.
+
+    Invariances: an offset of either map, also of each patch (of the gradients: of the whole). The teacher must be aligned in
+    scale; exchanging pixels costs.
+
+    Args:
+        prediction: px.
+        teacher: aligned, px.
+        mask: pixels to compare.
+        window: side of the patches, px, half overlapping; 0 is the whole image.
+        minimum: pixels of a patch below which it is left out.
+        stretch: 1 fits offsets only.
+        gradient_weight: of `gradient`; 0 is off.
+
+    Raises:
+        InputError: a stretch below 1.
+
+    Source:
+        sibling code of Mono2Stereo's authors has patches of 96 px, half overlapping, at least 24 pixels and gradients with weight
+        0.2. Ours: px, the teacher fitted to the prediction, and the bounds of the scale.
+    """
+    if not stretch >= 1:
+        raise InputError(f"patch_ssi needs stretch >= 1, got {stretch}")
+    teacher = teacher.detach()
+    own, target, marked = (patch_rows(values, window) for values in (prediction, teacher, mask))
+    shape = marked.shape[:2]
+    own, target, marked = (rows.flatten(0, 1) for rows in (own, target, marked))
+    middle, centre = masked_mean(own.detach(), marked)[:, None], masked_mean(target, marked)[:, None]
+    product = masked_mean((own.detach() - middle) * (target - centre), marked)
+    spread = masked_mean((target - centre).square(), marked)
+    scale = torch.where(spread > 0, product / spread.clamp(min=1e-12), torch.ones_like(spread))
+    fitted = scale.clamp(1 / stretch, stretch)[:, None] * (target - centre) + middle
+    errors = masked_mean((own - fitted).abs(), marked).view(shape)
+    values, counted = item_means(errors, marked.sum(1).view(shape) >= max(minimum, 1))
+    if gradient_weight > 0:
+        values = values + gradient_weight * gradient(prediction, teacher, mask).values
+    return ItemLosses(torch.where(counted, values, torch.zeros_like(values)), counted)
+
+
+def pearson(
+    prediction: Float[Tensor, "B 1 h w"],
+    teacher: Float[Tensor, "B 1 h w"],
+    mask: Bool[Tensor, "B 1 h w"],
+    *,
+    window: int = 0,
+) -> ItemLosses:
+    """One less the correlation of both maps, 0..2.
+
+    Invariances: scale (> 0) and offset of either map cost nothing, no alignment needed, with a window not even within each;
+    exchanging pixels costs. A constant prediction costs 1.
+
+    Args:
+        prediction: px.
+        teacher: inverse depth at any scale and offset.
+        mask: pixels to compare.
+        window: side of square windows, px, half overlapping; those that are flat in the teacher do not count. 0 is the
+            whole image.
+
+    Source:
+        correlation as a loss between rendered and monocular depth is usual (FSGS 2023, SparseGS 2023); as a form of S2DKD ours.
+    """
+    teacher = teacher.detach()
+    own, target, marked = (patch_rows(values, window) for values in (prediction, teacher, mask))
+    shape = marked.shape[:2]
+    own, target, marked = (rows.flatten(0, 1) for rows in (own, target, marked))
+    own, target = (rows - masked_mean(rows, marked)[:, None] for rows in (own, target))
+    product, spread = masked_mean(own * target, marked), masked_mean(target.square(), marked)
+    _, whole = median_and_deviation(teacher, mask)
+    least = (_FLATTEST * whole).square()[:, None]
+    counted = (marked.sum(1) >= 2).view(shape) & (spread.view(shape) > (least if window else 0 * least))
+    variance = masked_mean(own.square(), marked).clamp(min=1e-8)  # (1e-4 px)^2: below, a prediction is constant
+    correlation = product / (variance * torch.where(spread > 0, spread, torch.ones_like(spread))).sqrt()
+    return ItemLosses(*item_means(1 - correlation.view(shape), counted))
+
+
+def rank(
+    prediction: Float[Tensor, "B 1 h w"],
+    teacher: Float[Tensor, "B 1 h w"],
+    mask: Bool[Tensor, "B 1 h w"],
+    *,
+    generators: Sequence[torch.Generator],
+    window: int = 32,
+    pairs: int = 64,
+    margin: float = 0.1,
+    gap: float = 0.1,
+) -> ItemLosses:
+    """Mean violation, px, of the teacher's order of pixels, over pairs drawn in patches.
+
+    A pair counts where the teacher has one pixel nearer by at least `gap` deviations; it costs as much as the prediction
+    falls short of having it nearer by `margin`.
+
+    Invariances: an offset of either map and a scale (> 0) of the teacher cost nothing, no alignment needed; exchanging pixels
+    costs.
+
+    Args:
+        prediction: px.
+        teacher: inverse depth at any scale and offset.
+        mask: pixels to compare.
+        generators: one an image, for its pairs.
+        window: side of the patches, px, half overlapping; 0 is the whole image.
+        pairs: drawn in each patch.
+        margin: px.
+        gap: in robust deviations of the teacher.
+
+    Raises:
+        InputError: fewer generators than images, no pairs, or a negative margin or gap.
+
+    Source:
+        SparseNeRF (Wang et al. 2023) and sibling code of Mono2Stereo's authors: patches of 32 px, 64 pairs, margin 1e-4 and gap
+        0.02 of maps in 0..1. Ours: px, and the gap in deviations.
+    """
+    if pairs < 1 or not (margin >= 0 and gap >= 0):
+        raise InputError(f"rank needs pairs, margin >= 0 and gap >= 0, got {pairs}, {margin}, {gap}")
+    if len(generators) < len(mask):
+        raise InputError(
+            f"rank draws pairs: it needs a generator for each of {len(mask)} images, got {len(generators)}"
+        )
+    teacher = teacher.detach()
+    own, target, marked = (patch_rows(values, window) for values in (prediction, teacher, mask))
+    count = marked.sum(2, keepdim=True)
+    drawn = [torch.rand(marked.shape[1], 2 * pairs, generator=own_draws) for own_draws in generators[: len(mask)]]
+    order = (torch.stack(drawn).to(count.device) * count).long()
+    place = torch.searchsorted(marked.cumsum(2), order + 1).clamp(max=marked.shape[2] - 1)
+    first, second = place.split(pairs, dim=2)
+    apart = target.gather(2, first) - target.gather(2, second)
+    lead = (own.gather(2, first) - own.gather(2, second)) * apart.sign()
+    _, spread = median_and_deviation(teacher, mask)
+    far = (apart.abs() > 0) & (apart.abs() >= gap * spread.view(-1, 1, 1)) & (count > 0)
+    return ItemLosses(*item_means((margin - lead).clamp(min=0).flatten(1), far.flatten(1)))
 
 
 def _centred(values: Tensor, mask: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -11,8 +12,8 @@ from torch.nn import functional
 from wheatstone.errors import InputError
 from wheatstone.geometry import ForwardWarper
 from wheatstone.objectives.alignment import Alignment, align_to_disparity
-from wheatstone.objectives.distillation import Direction, ItemLosses, kl_spatial
-from wheatstone.objectives.distillation_structure import gradient, ssi
+from wheatstone.objectives.distillation import Direction, ItemLosses, kl_histogram, kl_spatial, wasserstein
+from wheatstone.objectives.distillation_structure import aligned_l1, gradient, patch_ssi, pearson, rank, ssi
 from wheatstone.objectives.masked import median_and_deviation
 from wheatstone.objectives.sequence import SequenceLoss, run_matcher
 from wheatstone.objectives.terms import Terms
@@ -25,7 +26,7 @@ class Variant(NamedTuple):
 
     Attributes:
         loss: `loss(prediction, teacher, mask, **settings) -> ItemLosses`.
-        settings: which of the objective's `temperature`, `direction` and `window` it takes.
+        settings: which of the objective's `temperature`, `direction` and `window`, and of its `generators`, it takes.
         unit: of the loss: `"px"`, or `"1"` where the maps are divided by a deviation.
     """
 
@@ -36,8 +37,14 @@ class Variant(NamedTuple):
 
 VARIANTS: Mapping[str, Variant] = {
     "kl_spatial": Variant(kl_spatial, ("temperature", "direction", "window"), "1"),
+    "kl_histogram": Variant(kl_histogram, ("direction",), "1"),
+    "wasserstein": Variant(wasserstein),
     "ssi": Variant(ssi, (), "1"),
+    "patch_ssi": Variant(patch_ssi, ("window",)),
+    "rank": Variant(rank, ("window", "generators")),
+    "pearson": Variant(pearson, ("window",), "1"),
     "gradient": Variant(gradient),
+    "aligned_l1": Variant(aligned_l1),
 }
 """Names of the forms of distillation."""
 
@@ -137,7 +144,7 @@ class S2DKD:
         modules: Mapping[str, nn.Module],
         batch: Mapping[str, Any],
         step: int,
-        generators: Sequence[torch.Generator],  # noqa: ARG002 (nothing random)
+        generators: Sequence[torch.Generator],
     ) -> Terms:
         """Terms of a batch with `left`, `right`, `disparity`, `valid`, `teacher`, `teacher_valid` (and both for the right).
 
@@ -154,14 +161,13 @@ class S2DKD:
         with torch.autocast(batch["disparity"].device.type, enabled=False):
             terms = sequence.terms(predictions, start, batch)
             pulls = sequence.gradient_norms(predictions, batch)
-            view = _left_view(batch)
-            total, divergence, ok = self._distilled(predictions, pulls, view)
+            total, divergence, ok = self._distilled(predictions, pulls, _left_view(batch), generators)
         if self.views == "both":
             swapped = {"left": batch["right"].flip(-1), "right": batch["left"].flip(-1)}
             mirrored, _ = run_matcher(network, swapped, sequence.iterations)
             with torch.autocast(batch["disparity"].device.type, enabled=False):
-                more, _, _ = self._distilled([values.flip(-1) for values in mirrored], pulls, _right_view(batch))
-                total = (total + more) / 2
+                right = [values.flip(-1) for values in mirrored]
+                total = (total + self._distilled(right, pulls, _right_view(batch), generators)[0]) / 2
         items = self._items(batch)
         count = items if self.gradient_target is None else terms["sequence"][1]
         terms["distillation"] = (total, count, self.weight * self.factor(step))
@@ -190,7 +196,11 @@ class S2DKD:
         return _base_mask(_left_view(batch), self.where).flatten(1).any(1).sum()
 
     def _distilled(
-        self, predictions: Sequence[Tensor], pulls: Sequence[Tensor], view: "_View"
+        self,
+        predictions: Sequence[Tensor],
+        pulls: Sequence[Tensor],
+        view: "_View",
+        generators: Sequence[torch.Generator],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The term's sum; of the last prediction, the sum of the plain losses; and how many images were aligned."""
         base = _base_mask(view, self.where)
@@ -204,42 +214,32 @@ class S2DKD:
         )
         mask = base & self._believed(alignment, view)
         floor = self._floor(alignment, mask)
-        chosen = range(len(predictions)) if self.steps == "all" else [len(predictions) - 1]
-        total, losses = view.disparity.new_zeros(()), None
-        for index in chosen:
+        loss = partial(self._loss, teacher=alignment.aligned, mask=mask, generators=generators)
+        total = plain = view.disparity.new_zeros(())
+        for index in range(0 if self.steps == "all" else len(predictions) - 1, len(predictions)):
             prediction = predictions[index].float()
             if self.gradient_target is None:
-                losses = self._loss(prediction, alignment, mask)
-                total = total + losses.values.sum() * self._fixed(index, len(predictions))
+                plain = loss(prediction).values.sum()
+                total = total + plain * self._sequence().prediction_weights(len(predictions))[index]
             else:
-                balanced, losses = self._balanced(prediction, alignment, mask, pulls[index], floor)
-                total = total + balanced
-        last = total if losses is None else losses.values.detach().sum()
-        return total, last, (alignment.ok & base.flatten(1).any(1)).sum()
+                values, slopes = _values_and_slopes(loss, prediction)
+                norm = slopes.abs().flatten(1).sum(1)
+                weight = self.gradient_target * pulls[index] / torch.maximum(norm, floor)
+                # this value and this gradient: what `weight * loss(prediction)` has, without computing it again
+                total = (
+                    total + (weight * values).sum() + ((prediction - prediction.detach()) * slopes * _map(weight)).sum()
+                )
+                plain = values.sum()
+        return total, plain.detach(), (alignment.ok & base.flatten(1).any(1)).sum()
 
-    def _fixed(self, index: int, count: int) -> float:
-        """Weight of a prediction under a fixed weight: the supervised loss's own."""
-        return self._sequence().prediction_weights(count)[index]
-
-    def _loss(self, prediction: Tensor, alignment: Alignment, mask: Tensor) -> ItemLosses:
+    def _loss(
+        self, prediction: Tensor, teacher: Tensor, mask: Tensor, generators: Sequence[torch.Generator]
+    ) -> ItemLosses:
         variant = VARIANTS[self.variant]
-        values = {"temperature": self.temperature, "direction": self.direction, "window": self.window}
+        values = {name: getattr(self, name) for name in ("temperature", "direction", "window")}
+        values["generators"] = generators
         settings = {name: values[name] for name in variant.settings if values[name] is not None}
-        return variant.loss(prediction, alignment.aligned, mask, **{**settings, **self.options})
-
-    def _balanced(
-        self, prediction: Tensor, alignment: Alignment, mask: Tensor, pull: Tensor, floor: Tensor
-    ) -> tuple[Tensor, ItemLosses]:
-        """Sum over the images of the loss, its gradient norm set to the share of `pull`; and the plain losses."""
-        leaf = prediction.detach().requires_grad_()
-        with torch.enable_grad():
-            losses = self._loss(leaf, alignment, mask)
-            (slope,) = torch.autograd.grad(losses.values.sum(), leaf)
-        norm = slope.abs().flatten(1).sum(1)
-        weight = (self.gradient_target or 0.0) * pull / torch.maximum(norm, floor)
-        # the loss at this point with this gradient: what `weight * losses` would be, without a second pass
-        value = (weight * losses.values.detach()).sum()
-        return value + ((prediction - prediction.detach()) * slope * weight.view(-1, 1, 1, 1)).sum(), losses
+        return variant.loss(prediction, teacher, mask, **{**settings, **self.options})
 
     def _floor(self, alignment: Alignment, mask: Tensor) -> Tensor:
         """Least gradient norm that is scaled fully, for each image."""
@@ -257,6 +257,19 @@ class S2DKD:
                 alignment, view.disparity, view.valid & view.known, self.trust, self.trust_cell
             )
         return believed
+
+
+def _values_and_slopes(loss: Callable[[Tensor], ItemLosses], prediction: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss of each image, and its gradient with respect to the prediction; both without a history."""
+    leaf = prediction.detach().requires_grad_()
+    with torch.enable_grad():
+        values = loss(leaf).values
+        (slopes,) = torch.autograd.grad(values.sum(), leaf)
+    return values.detach(), slopes
+
+
+def _map(values: Tensor) -> Tensor:
+    return values.view(-1, 1, 1, 1)
 
 
 def trusted(alignment: Alignment, disparity: Tensor, known: Tensor, factor: float, cell: int = 32) -> Tensor:
