@@ -1,0 +1,155 @@
+"""Training of hole fillers without stereo truth: pictures warped to another view and back, alone or among true pairs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wheatstone.disparity import AdaptiveDisparity, DisparityRule, parse_rule
+from wheatstone.errors import InputError
+from wheatstone.generation.generator import CleanUp
+from wheatstone.training.embedded_data import FillPairs, fill_item, fill_pairs
+from wheatstone.training.photometric import camera_like
+from wheatstone.training.pictures import Pictures, Renderings, photo_pictures, scene_pictures
+from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
+from wheatstone.training.warp_back import WarpBack, draw_picture, warp_back
+
+__all__ = ["EA_FILLER", "ReturnedFills", "fills_without_truth"]
+
+
+@dataclass(frozen=True)
+class ReturnedFills:
+    """Crops around the holes of pictures that went to another view and came back, with the pictures themselves.
+
+    Attributes:
+        pictures: pictures with their inverse depth.
+        size: height and width of a crop, px.
+        rule: from inverse depth to disparity, at a scale drawn for every item.
+        clean_up: treatment of depth edges before the warp.
+        back: how pictures go and come back.
+        cameras: strength of the camera effects (exposure, colours, noise, compression).
+        pairs: pairs with true disparity that take the place of some items; None for none.
+        share: probability that an item is one of these pairs.
+    """
+
+    pictures: Pictures
+    size: tuple[int, int]
+    rule: DisparityRule = field(default_factory=AdaptiveDisparity)
+    clean_up: CleanUp = field(default_factory=CleanUp)
+    back: WarpBack = field(default_factory=WarpBack)
+    cameras: float = 0.7
+    pairs: FillPairs | None = None
+    share: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            InputError: the setting and what it may be.
+        """
+        if min(self.size) < 16 or any(side % 16 for side in self.size):
+            raise InputError(f"data.crop must be two multiples of 16, got {self.size[0]},{self.size[1]}")
+        if not 0 <= self.share <= 1 or (self.share > 0 and self.pairs is None):
+            raise InputError(f"the share of true pairs is a probability and needs such pairs, got {self.share}")
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def item(self, index: int, step: int, generator: np.random.Generator) -> dict[str, Any]:
+        """One crop in the form of `FillPairs`: `copies`, `features`, `hole` (what counts), `target`; and `key`.
+
+        Raises:
+            FileFormatError: a photo that cannot be read.
+        """
+        if self.pairs is not None and generator.random() < self.share:
+            return self.pairs.item(index % len(self.pairs), step, generator)
+        drawn = draw_picture(
+            self.pictures[index],
+            self.rule,
+            self.clean_up,
+            generator,
+            least=self.size,
+            band=self.size[0],
+            turned=0.2,
+        )
+        picture = camera_like(drawn.image, generator, self.cameras)
+        target = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+        rims = torch.Generator().manual_seed(int(generator.integers(1 << 62)))
+        back = self.back(target[None], drawn.disparity, drawn.valid, 1.0, rims)
+        return {"key": drawn.key, **fill_item(back.view, back.counted, target, self.size[1], generator)}
+
+
+def fills_without_truth(
+    folder: str | Path,
+    seed: int,
+    *,
+    cache: str | Path,
+    crop: Sequence[int],
+    scenes: int = 800,
+    size: Sequence[int] = (240, 320),
+    share: float = 0.0,
+    depth: str = "embedded",
+    degrade: float = 0.0,
+    max_side: int = 800,
+    rule: str | Sequence[str] = "adaptive",
+    dilate: int = 1,
+    threshold: float = 3.0,
+    cameras: float = 0.7,
+    device: str | None = None,
+    **back: Any,
+) -> ReturnedFills:
+    """Build the data of `ea-filler`.
+
+    Args:
+        folder: photos, as `generate` takes them. If it is `cache`, nothing was given: then left views of rendered scenes.
+        seed: not used: every draw comes from the items' generators.
+        cache: keeps the depth of photos and rendered scenes.
+        crop: height and width, multiples of 16.
+        scenes: number of scenes to render.
+        size: their height and width, px.
+        share: probability that an item is a rendered pair with true disparity instead (the data of `embedded-filler`).
+        depth: name of the depth estimator of photos.
+        degrade: how far the true depth of rendered views is spoilt (`degraded_depth`).
+        max_side: larger photos are reduced to this, px: the width that the network looks at.
+        rule: disparity rule, as typed for `generate`, or its parts between the commas.
+        dilate: see `CleanUp`.
+        threshold: see `CleanUp`.
+        cameras: see `ReturnedFills`.
+        device: where to estimate the depth of photos, all before the training starts; by default on the CPU, when asked for.
+        back: settings of `WarpBack`: `fringe`, `mixed`, `softness`, `rim`.
+
+    Raises:
+        InputError: no photos there, or settings that make no sense.
+    """
+    del seed
+    settings = warp_back(back)
+    place, shape, window = Path(cache), (int(size[0]), int(size[1])), (int(crop[0]), int(crop[1]))
+    pairs = fill_pairs(place, 0, pairs=scenes, size=shape, crop=window, pools=((0, scenes),)) if share > 0 else None
+    if Path(folder) != place:
+        pictures: Pictures = photo_pictures(folder, depth, place, max_side=max_side, device=device)
+    elif pairs is not None:  # their left views serve, too
+        pictures = Renderings(pairs.scenes, degrade)
+    else:
+        pictures = scene_pictures(place, scenes, shape, degrade=degrade)
+    chosen = parse_rule(rule if isinstance(rule, str) else ",".join(rule))
+    return ReturnedFills(pictures, window, chosen, CleanUp(dilate, threshold), settings, cameras, pairs, share)
+
+
+EA_FILLER = Recipe(
+    name="ea-filler",
+    about="the hole filler without stereo truth: photos (--data) or rendered left views, warped to another view and back",
+    parts={"filler": Build("wheatstone.synthesis.embedded:EmbeddedFiller", {"decision": 3.0})},
+    objective=Build("wheatstone.objectives.hole_fill:HoleFill", {"grain": 0.08}),
+    data=Build("wheatstone.training.ea_filler:fills_without_truth", {"crop": (128, 192), "mixed": 0.5}),
+    steps=1200,
+    batch=8,
+    optimiser=Optimiser(lr=1.0e-3, weight_decay=0.01),
+    schedule=Schedule("cosine", warmup=0.02, final=0.005),
+    precision="bf16",
+    ema_decay=0.99,
+    save_every=100,
+    save_dtype="float16",
+)
