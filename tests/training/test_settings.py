@@ -162,6 +162,20 @@ def test_a_matcher_is_evaluated_by_the_protocol():
     assert matcher_evaluation() is None
 
 
+def test_an_evaluation_takes_the_form_of_the_protocol_for_its_data_set(data):
+    of_kitti = matcher_evaluation(f"kitti-2015={data / 'kitti2015'}", protocol="raft-stereo").protocol
+    assert (of_kitti.thresholds, of_kitti.outlier_average) == ((3,), "pixels")
+    assert matcher_evaluation("scenes=3:1", protocol="zerostereo:eth3d").protocol.thresholds == (1,)
+    with pytest.raises(InputError, match=r"not for scenes=3:1.*--set evaluate\.protocol=NAME"):
+        matcher_evaluation("scenes=3:1", protocol="zerostereo")
+
+
+@pytest.mark.parametrize("name", [name for name in recipes if name.endswith("-small") and recipes[name].evaluate])
+def test_small_recipes_can_be_evaluated_on_rendered_scenes(name):
+    evaluate = recipes[name].evaluate
+    assert len(replace(evaluate, options={**evaluate.options, "dataset": "scenes=3:1"})()) == 1
+
+
 def test_which_evaluation_is_the_best():
     assert is_better("epe", 1.0, None)
     assert is_better("epe", 1.0, 2.0)

@@ -17,6 +17,7 @@ _RAFT = Build("wheatstone.matching.raft_stereo:RaftStereo")
 _IGEV = Build("wheatstone.matching.igev_stereo:IgevStereo")
 _PSMNET = Build("wheatstone.matching.psmnet:PsmNet")
 _EVALUATE = Build("wheatstone.training.validation:matcher_evaluation", {"dataset": None, "protocol": "zerostereo"})
+_EVALUATE_ANY = Build(_EVALUATE.target, {"dataset": None})  # rendered scenes too, for which no protocol was published
 
 # Two cameras of one rig and nothing else: RAFT-Stereo's and IGEV-Stereo's own augmentation has no noise and no blur.
 _SUPERVISED_AUGMENTATION: dict[str, Any] = {"noise": 0.0, "blur": 0.0}
@@ -184,6 +185,7 @@ def _small(recipe: Recipe, matcher: Build, about: str, without: str, **changes: 
         optimiser=replace(recipe.optimiser, lr=1e-3),
         schedule=replace(recipe.schedule, warmup=0.05),
         precision="no",
+        evaluate=_EVALUATE_ANY,
         evaluate_every=100,
         save_every=50,
         log_every=10,

@@ -63,6 +63,8 @@ def is_better(decides: str, value: float, best: float | None) -> bool:
 class MatcherEvaluation:
     """A matcher on pairs with truth, by one of the protocols of `wheatstone.evaluation`.
 
+    Every pair weighs the same while training, also where a protocol pools the pixels of all images.
+
     Attributes:
         samples: the pairs.
         role: role of the matcher.
@@ -94,10 +96,18 @@ def matcher_evaluation(
         dataset: folder, `NAME=PATH` or `scenes=SEED:COUNT`, as `load_dataset` takes it.
         limit: number of pairs, or None for all.
         role: role of the matcher.
-        protocol: name of a protocol (`wheatstone.evaluation.MATCHER_PROTOCOLS`).
+        protocol: name of a protocol (`wheatstone.evaluation.MATCHER_PROTOCOLS`), with its form for that data set, or
+            `NAME:DATASET`.
+
+    Raises:
+        InputError: an unknown protocol, or one that was not published for this data set.
+        DatasetError: no such data set.
     """
     if dataset is None:
         return None
     samples = load_dataset(dataset)
-    chosen = MatcherProtocol() if protocol == MatcherProtocol().name else matcher_protocol(protocol)
+    try:
+        chosen = matcher_protocol(protocol, samples.name)
+    except InputError as error:
+        raise InputError(f"{error} (--set evaluate.protocol=NAME; wheatstone scores any data set)") from error
     return MatcherEvaluation(samples if limit is None else samples[:limit], role, chosen)
