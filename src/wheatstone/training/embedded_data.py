@@ -8,14 +8,16 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from wheatstone.geometry import clean_disparity
-from wheatstone.synthesis.composition import warp_left
+from wheatstone.synthesis.composition import WarpedView, warp_left
 from wheatstone.synthesis.embedded import fill_candidates
 from wheatstone.training.photometric import camera_like
 from wheatstone.training.scene_cache import SceneCache
 
-__all__ = ["DepthViews", "FillPairs", "depth_views", "fill_pairs"]
+__all__ = ["DepthViews", "FillPairs", "depth_views", "fill_item", "fill_pairs"]
 
 _ASPECTS = (4 / 3, 4 / 3, 3 / 2, 16 / 9, 1.0, 3 / 4, 3.0)  # width / height a step draws from
 _STRIDE = 32
@@ -142,15 +144,7 @@ class FillPairs:
         if generator.random() < 0.5:
             d = clean_disparity(d)
         warped = warp_left(left_image[None], d)
-        candidates = fill_candidates(warped)
-        columns = _around_a_hole(warped.hole[0, 0].numpy(), self.size[1], generator)
-        return {
-            "key": f"scene-{index}",
-            "copies": candidates.copies[0, :, :, :, columns],
-            "features": candidates.features[0, :, :, columns],
-            "hole": warped.hole[0, :, :, columns],
-            "target": target[:, :, columns],
-        }
+        return {"key": f"scene-{index}", **fill_item(warped, warped.hole, target, self.size[1], generator)}
 
     def _pair(
         self, stored: Mapping[str, np.ndarray], generator: np.random.Generator
@@ -164,8 +158,34 @@ class FillPairs:
         return np.ascontiguousarray(left), np.ascontiguousarray(right), np.ascontiguousarray(of_left)
 
 
-def _tensor(image: np.ndarray) -> torch.Tensor:
+def _tensor(image: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).contiguous()
+
+
+def fill_item(
+    warped: WarpedView,
+    counted: Bool[Tensor, "1 1 H W"],
+    target: Float[Tensor, "3 H W"],
+    width: int,
+    generator: np.random.Generator,
+) -> dict[str, Tensor]:
+    """Columns about a hole as the objective `HoleFill` reads them.
+
+    Args:
+        warped: one view with its holes (baseline >= 0).
+        counted: hole pixels that the loss sees; the network is shown all holes.
+        target: what the view should be.
+        width: number of columns.
+        generator: chooses the hole.
+    """
+    candidates = fill_candidates(warped)
+    columns = _around_a_hole(counted[0, 0].numpy(), width, generator)
+    return {
+        "copies": candidates.copies[0, :, :, :, columns],
+        "features": candidates.features[0, :, :, columns],
+        "hole": counted[0, :, :, columns],
+        "target": target[:, :, columns],
+    }
 
 
 def _around_a_hole(hole: np.ndarray, side: int, generator: np.random.Generator) -> slice:

@@ -31,7 +31,7 @@ from wheatstone.training.order import DataSource
 from wheatstone.training.pictures import Picture, Pictures, photo_pictures, scene_pictures, without_confidence
 from wheatstone.training.scene_pairs import scene_pairs
 
-__all__ = ["DatasetPairs", "MadePairs", "check_making", "made_pairs", "stereo_pairs"]
+__all__ = ["DatasetPairs", "MadePairs", "check_making", "made_pairs", "stereo_pairs", "window_of"]
 
 BACKGROUND = "background"
 
@@ -165,7 +165,7 @@ class MadePairs:
         if mirrored:
             arrays = [None if a is None else a[:, ::-1] for a in arrays]
         if self.window is not None:
-            arrays = [None if a is None else _window(a, self.window, place) for a in arrays]
+            arrays = [None if a is None else window_of(a, self.window, place) for a in arrays]
         image, inverse, confidence = (None if a is None else np.ascontiguousarray(a) for a in arrays)
         if image is None or inverse is None:
             raise InputError(f"{picture.key}: a picture needs an image and its inverse depth")
@@ -313,7 +313,7 @@ def made_pairs(
     )
 
 
-def _window(values: np.ndarray, size: tuple[int, int], place: np.ndarray) -> np.ndarray:
+def window_of(values: np.ndarray, size: tuple[int, int], place: np.ndarray) -> np.ndarray:
     """Enlarge an array `[H,W,...]` to cover `size` where it is smaller, and cut out a window at `place` (0..1 of the room)."""
     have = values.shape[:2]
     factor = max(want / side for want, side in zip(size, have, strict=True))
