@@ -1,5 +1,6 @@
 """The table of recipes: a name for everything `wheatstone train` can make."""
 
+from wheatstone.training.ea_filler import EA_FILLER
 from wheatstone.training.embedded_matcher import EMBEDDED_MATCHER
 from wheatstone.training.genstereo import GENSTEREO_RECIPES
 from wheatstone.training.inpainter import ZEROSTEREO_INPAINTER
@@ -64,6 +65,7 @@ recipes: dict[str, Recipe] = {
     for recipe in (
         _EMBEDDED_DEPTH,
         _EMBEDDED_FILLER,
+        EA_FILLER,
         EMBEDDED_MATCHER,
         *STEREO_RECIPES,
         ZEROSTEREO_INPAINTER,
