@@ -17,8 +17,8 @@ from wheatstone.geometry import forward_warp
 from wheatstone.objectives.inpainting import InpaintingNoise
 from wheatstone.samples import StereoSample
 from wheatstone.synthesis import load_synthesizer
-from wheatstone.training import recipes, train
-from wheatstone.training.inpainter import InpaintPairs, inpaint_pairs, trainable_inpainter
+from wheatstone.training import Schedule, dry_run, recipes, train
+from wheatstone.training.inpainter import InpaintPairs, inpaint_pairs, small_inpainter, trainable_inpainter
 from wheatstone.training.order import item_generators
 
 
@@ -151,3 +151,98 @@ def test_it_trains_and_its_folder_paints(tmp_path, pipeline):
     stock = diffusers.StableDiffusionInpaintPipeline.from_pretrained(folder, local_files_only=True)
     learned = painter.network.unet.state_dict()
     assert all(torch.equal(value, learned[name]) for name, value in stock.unet.state_dict().items())
+
+
+def test_the_mask_is_shown_to_the_unet_as_it_will_be_when_painting(tmp_path, pipeline):
+    shown = []
+
+    def watch(_module, inputs, _keywords):
+        shown.append(inputs[0][:, 4:5])
+
+    hole = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
+    hole[..., 3, 3] = True  # not the corner of any latent cell
+    batch = {"warped": torch.rand(1, 3, 16, 16), "target": torch.rand(1, 3, 16, 16), "hole": hole}
+    parts = [trainable_inpainter(str(pipeline), checkpointing=False, mask_pooling=way) for way in (None, "max")]
+    parts[1].save_pretrained(tmp_path / "max")
+    parts.append(trainable_inpainter(str(tmp_path / "max"), checkpointing=False))  # as the folder says
+    for part in parts:
+        part.network.unet.register_forward_pre_hook(watch, with_kwargs=True)
+        InpaintingNoise()({"inpainter": part.network}, batch, 0, item_generators([0], 0))
+    assert [float(mask.sum()) for mask in shown] == [0.0, 1.0, 1.0]
+    assert [part.config["mask_pooling"] for part in parts] == ["nearest", "max", "max"]
+
+
+def small(**objective):
+    recipe = recipes["zerostereo-inpainter-small"]
+    tiny = {"widths": (8, 16), "heads": 1, "vae_widths": (4, 4, 8), "side": 64, "steps": 2}
+    return replace(
+        recipe,
+        parts={"inpainter": replace(recipe.parts["inpainter"], options=tiny)},
+        objective=replace(recipe.objective, options={**recipe.objective.options, "codec_steps": 2, **objective}),
+        schedule=Schedule("constant", warmup=0.0),  # a shorter run then takes the same steps
+        steps=4,
+        batch=2,
+        precision="no",
+        save_every=1,
+        log_every=1,
+    )
+
+
+def test_the_small_recipe_makes_its_codec_first_and_resumes_to_the_bit(tmp_path):
+    data = InpaintPairs(Pairs(count=2), plain((32, 32)))
+    whole = train(small(), data, tmp_path / "whole", device="cpu")
+    train(small(), data, tmp_path / "parts", device="cpu", steps=1)
+    codec = load_file(tmp_path / "parts/inpainter/vae/diffusion_pytorch_model.safetensors")
+    train(small(), data, tmp_path / "parts", device="cpu", steps=3, resume=True)
+    train(small(), data, tmp_path / "parts", device="cpu", resume=True)
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert ["prior" in line for line in lines] == [True, True, False, False]
+    assert ["noise" in line for line in lines] == [False, False, True, True]
+    ours, theirs = (
+        torch.load(next((tmp_path / run).glob("checkpoints/*/state.pt")))["networks"]["inpainter"]
+        for run in ("whole", "parts")
+    )
+    assert set(ours) == set(theirs)
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    final = load_file(tmp_path / "parts/inpainter/vae/diffusion_pytorch_model.safetensors")
+    assert any(not torch.equal(value, codec[name]) for name, value in final.items())
+    part = load_synthesizer("inpainting", weights=whole.parts["inpainter"])
+    assert (part.config["steps"], part.config["paint_side"], part.config["mask_pooling"]) == (2, 64, "max")
+    view = part(torch.rand(1, 3, 40, 56), torch.full((1, 1, 40, 56), 3.0))
+    assert view.image.isfinite().all()
+    assert view.hole.any()
+
+
+def test_a_small_result_starts_either_recipe(tmp_path):
+    part = small_inpainter(widths=(8, 16), heads=1, vae_widths=(4, 4, 8), side=64, steps=3)
+    part.save_pretrained(tmp_path / "inpainter")
+    again = small_inpainter(start=str(tmp_path / "inpainter"), widths=(16, 32))
+    assert again.config == part.config  # its own sizes and settings, not those that were asked for
+    learned = again.network.state_dict()
+    assert all(torch.equal(value, learned[name]) for name, value in part.network.state_dict().items())
+    assert all(parameter.requires_grad for parameter in again.network.parameters())
+    full = trainable_inpainter(str(tmp_path / "inpainter"))
+    assert not any(parameter.requires_grad for parameter in full.network.vae.parameters())
+    recipe = replace(
+        recipes["zerostereo-inpainter"], start={"inpainter": str(tmp_path / "inpainter")}, batch=2, accumulate=1
+    )
+    plan = dry_run(replace(recipe, precision="no"), InpaintPairs(Pairs(), plain((32, 32))), device="cpu")
+    assert "starts from" in plan.text()
+
+
+def test_without_data_the_small_recipe_renders_and_the_full_one_says_what_to_give(tmp_path):
+    pytest.importorskip("numba", reason="the extra `scenes` renders")
+    settings = {**recipes["zerostereo-inpainter-small"].data.options, "crop": (24, 32), "scene_size": (32, 40)}
+    pairs = inpaint_pairs(tmp_path, 0, cache=tmp_path, **{**settings, "scenes": 2})
+    item, again = (pairs.item(1, 0, np.random.default_rng(4)) for _ in range(2))
+    assert len(pairs) == 2
+    assert all(torch.equal(item[name], again[name]) for name in ("warped", "hole", "target"))
+    assert item["hole"].any()
+    assert not item["hole"].all()
+    with pytest.raises(InputError, match="--data"):
+        inpaint_pairs(tmp_path, 0, cache=tmp_path)
+
+
+def test_settings_of_the_codec_stage_are_checked():
+    with pytest.raises(InputError, match="codec_steps"):
+        InpaintingNoise(codec_steps=-1)

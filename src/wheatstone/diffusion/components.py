@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from wheatstone.checkpoints import fit_state, load_json, load_state, resolve_weights
@@ -215,7 +216,7 @@ def save_components(components: Components, folder: str | Path, class_name: str)
     folder.mkdir(parents=True, exist_ok=True)
     components.unet.save_pretrained(folder / "unet")
     components.vae.save_pretrained(folder / "vae")
-    components.text_encoder.save_pretrained(folder / "text_encoder")
+    _save_text_encoder(components.text_encoder, folder / "text_encoder")
     components.tokenizer.save_pretrained(folder / "tokenizer")
     (folder / "scheduler").mkdir(exist_ok=True)
     _write_json(folder / "scheduler" / "scheduler_config.json", components.scheduler)
@@ -232,6 +233,13 @@ def save_components(components: Components, folder: str | Path, class_name: str)
         "vae": ["diffusers", "AutoencoderKL"],
     }
     _write_json(folder / "model_index.json", index)
+
+
+def _save_text_encoder(network: Any, folder: Path) -> None:
+    """What `save_pretrained` writes; the model's own way draws a progress bar each time."""
+    network.config.save_pretrained(folder)
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

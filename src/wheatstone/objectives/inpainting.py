@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from wheatstone.diffusion import encode_mean, latent_factor, mask_to_latent
 from wheatstone.errors import CheckpointError, InputError
+from wheatstone.objectives.latent_codec import codec_stage
 from wheatstone.objectives.terms import Terms
 
 __all__ = ["InpaintingNoise"]
@@ -25,8 +26,10 @@ class InpaintingNoise:
     as `StereoInpainting` shows them to it; the text is empty. VAE and text embedding stay as they are.
 
     Attributes:
-        role: name of the networks among the modules (`unet`, `vae`, `prompt`, `noise_schedule`).
-        mask_pooling: how the mask is reduced to latent size; must be what the part will paint with.
+        role: name of the networks among the modules (`unet`, `vae`, `prompt`, `noise_schedule`, `mask_pooling`).
+        codec_steps: the first steps train the VAE alone (`codec_terms`), from where on it stays as it is; 0 for a VAE that was
+            trained before.
+        kl: weight of the prior in these steps.
 
     Source:
         ZeroStereo (ICCV 2025), fine-tuning of its inpainting model: `train_stereogen.py` of the released code. The noise
@@ -34,18 +37,33 @@ class InpaintingNoise:
     """
 
     role: str = "inpainter"
-    mask_pooling: Literal["nearest", "max"] = "nearest"
+    codec_steps: int = 0
+    kl: float = 0.004
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no sense.
+
+        Raises:
+            InputError: a negative number.
+        """
+        if min(self.codec_steps, self.kl) < 0:
+            raise InputError(
+                f"inpainting: codec_steps and kl must not be negative, got {self.codec_steps}, {self.kl:g}"
+            )
 
     def __call__(
         self,
         modules: Mapping[str, nn.Module],
         batch: Mapping[str, Any],
-        step: int,  # noqa: ARG002 (the contract)
+        step: int,
         generators: Sequence[torch.Generator],
     ) -> Terms:
         """Terms of a batch with `warped` and `target` `[B,3,H,W]` in 0..1 and `hole` `[B,1,H,W]`.
 
         Every item counts once, with the mean over its latent.
+
+        Returns:
+            `noise`; or the terms of `codec_terms` in the first `codec_steps` steps.
 
         Raises:
             InputError: sides that the VAE cannot halve often enough.
@@ -56,10 +74,13 @@ class InpaintingNoise:
             raise InputError(
                 f"crops of {hole.shape[-1]}x{hole.shape[-2]} are no multiple of {factor}: change data.crop"
             )
+        codec = codec_stage(networks.vae, batch["target"], generators, step=step, steps=self.codec_steps, kl=self.kl)
+        if codec is not None:
+            return codec
         with torch.no_grad():
             clean = encode_mean(networks.vae, batch["target"] * 2 - 1)
             masked = encode_mean(networks.vae, (batch["warped"] * 2 - 1) * ~hole)
-            mask = mask_to_latent(hole, factor, self.mask_pooling)
+            mask = mask_to_latent(hole, factor, networks.mask_pooling)
         schedule = _schedule(json.dumps(dict(networks.noise_schedule), sort_keys=True))
         levels = schedule.config.num_train_timesteps
         times = torch.stack([torch.randint(levels, (), generator=generator) for generator in generators])
@@ -75,7 +96,7 @@ class InpaintingNoise:
 
     def counts(self, batch: Mapping[str, Any]) -> dict[str, int]:
         """Counts of a batch, without the networks."""
-        return {"noise": len(batch["hole"])}
+        return dict.fromkeys(("noise", "reconstruction", "prior"), len(batch["hole"]))
 
 
 @lru_cache(maxsize=4)

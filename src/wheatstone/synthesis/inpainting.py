@@ -48,7 +48,7 @@ from wheatstone.synthesis.colour import match_fill, reduce_known
 from wheatstone.synthesis.composition import HoleFiller, WarpedView, warp_left
 from wheatstone.synthesis.official_inpainting import half_size_view, reduction_of
 
-__all__ = ["StereoInpainting", "load"]
+__all__ = ["Pooling", "StereoInpainting", "load", "saved_settings"]
 
 Pooling = Literal["nearest", "max"]
 
@@ -61,11 +61,12 @@ WORKING_SIDE = 1024
 class _Networks(nn.Module):
     """What runs on the device: U-Net, VAE and the prompt's embedding (the text encoder has done its work before)."""
 
-    def __init__(self, components: Components) -> None:
+    def __init__(self, components: Components, mask_pooling: Pooling) -> None:
         super().__init__()
         self.unet = components.unet
         self.vae = components.vae
         self.noise_schedule = components.scheduler  # what a training adds noise by
+        self.mask_pooling = mask_pooling  # and how it shows the mask
         self.register_buffer("prompt", embed_prompt(components.tokenizer, components.text_encoder))
 
 
@@ -126,7 +127,7 @@ class StereoInpainting(HoleFiller):
             "max_batch": max_batch,
         }
         self.components = components
-        self.network: Any = _Networks(components).eval()
+        self.network: Any = _Networks(components, mask_pooling).eval()
         self.warper = ForwardWarper(official=official)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "StereoInpainting":
@@ -294,16 +295,26 @@ class StereoInpainting(HoleFiller):
             folder: pipeline folder in diffusers layout.
             options: `base` and `replace` of `load_components`, and arguments of the constructor.
         """
-        folder = Path(folder)
-        saved: dict[str, Any] = {}
-        if (folder / "config.json").is_file():
-            saved = load_json(folder / "config.json")
-            if (found := saved.pop("wheatstone", None)) != cls.name:
-                raise CheckpointError(f"{folder}/config.json: holds a {found!r}, not a {cls.name!r}")
+        saved = saved_settings(folder)
         if options.get("scheduler", saved.get("scheduler")) != saved.get("scheduler"):
             saved.pop("steps", None)  # another sampler, another number of steps
         components = load_components(folder, base=options.pop("base", None), replace=options.pop("replace", None))
         return cls(components, **{**saved, **options})
+
+
+def saved_settings(folder: str | Path) -> dict[str, Any]:
+    """Settings of `StereoInpainting` that a folder of ours states; none for others.
+
+    Raises:
+        CheckpointError: the folder is another part's.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        return {}
+    saved = load_json(path)
+    if (found := saved.pop("wheatstone", None)) != StereoInpainting.name:
+        raise CheckpointError(f"{path}: holds a {found!r}, not a {StereoInpainting.name!r}")
+    return saved
 
 
 def load(

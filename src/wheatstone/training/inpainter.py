@@ -1,23 +1,26 @@
 """Fine-tuning of diffusion inpainting on stereo pairs with truth, as ZeroStereo made its StereoGen."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from wheatstone.datasets import StereoDataset, load_dataset
+from wheatstone.datasets import StereoDataset
 from wheatstone.datasets.augmentation import StereoAugmentation
 from wheatstone.diffusion import load_components, resolve_pipeline
+from wheatstone.diffusion.small import small_components
 from wheatstone.diffusion.surgery import widen_input
-from wheatstone.errors import CheckpointError, DatasetError, InputError
+from wheatstone.errors import CheckpointError, InputError
 from wheatstone.geometry import ForwardWarper
-from wheatstone.synthesis.inpainting import StereoInpainting
+from wheatstone.synthesis.inpainting import Pooling, StereoInpainting, saved_settings
 from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
+from wheatstone.training.start import drawn_seed
+from wheatstone.training.true_pairs import ScenePairSamples, draw_pair, true_pairs
 
-__all__ = ["ZEROSTEREO_INPAINTER", "InpaintPairs", "inpaint_pairs", "trainable_inpainter"]
+__all__ = ["INPAINTER_RECIPES", "InpaintPairs", "inpaint_pairs", "small_inpainter", "trainable_inpainter"]
 
 _CELL = 8  # pixels a side of a latent cell in every Stable Diffusion
 
@@ -25,7 +28,7 @@ _CELL = 8  # pixels a side of a latent cell in every Stable Diffusion
 def trainable_inpainter(
     start: str = "sd2-inpainting",
     base: str | None = None,
-    mask_pooling: Literal["nearest", "max"] = "nearest",
+    mask_pooling: Pooling | None = None,
     checkpointing: bool = True,
 ) -> StereoInpainting:
     """Load an inpainting pipeline and let its U-Net learn; everything else stays as it is.
@@ -34,21 +37,58 @@ def trainable_inpainter(
         start: folder in diffusers layout, a name of the model table or an address of the Hub. A text-to-image U-Net (four
             input channels) gets the five it lacks, at weight 0.
         base: lends the components that the folder has not.
-        mask_pooling: how masks are reduced to latent size; saved with the result.
+        mask_pooling: how masks are reduced to latent size, `nearest` or `max`; saved with the result. By default what
+            the folder says it was trained with, else `nearest` as published.
         checkpointing: compute activations again in the backward pass instead of keeping them: a third slower, a fraction
             of the memory.
 
     Raises:
         CheckpointError: components that are missing, or a U-Net of another kind.
     """
-    components = load_components(resolve_pipeline(start), base=base)
+    folder = resolve_pipeline(start)
+    components = load_components(folder, base=base)
     if components.unet.config.in_channels not in (4, 9):
         raise CheckpointError(f"{start}: a U-Net of {components.unet.config.in_channels} channels is no start for this")
     widen_input(components.unet, 9)
     components.unet.requires_grad_(True)
     if checkpointing:
         components.unet.enable_gradient_checkpointing()
-    return StereoInpainting(components, mask_pooling=mask_pooling)
+    given = {} if mask_pooling is None else {"mask_pooling": mask_pooling}
+    return StereoInpainting(components, **{**saved_settings(folder), **given})
+
+
+def small_inpainter(
+    start: str | None = None,
+    widths: Sequence[int] = (32, 64, 96),
+    heads: int = 4,
+    vae_widths: Sequence[int] = (16, 32, 64),
+    side: int = 96,
+    steps: int = 12,
+    mask_pooling: Pooling = "max",
+) -> StereoInpainting:
+    """Build a small random inpainting pipeline whose VAE learns, too.
+
+    Args:
+        start: OUT/inpainter of an earlier run, to go on from; its own sizes and settings hold.
+        widths: of the U-Net's levels.
+        heads: of its attentions.
+        vae_widths: of the VAE's levels; three make latent cells of 4 x 4 px.
+        side: longer side in px of the pictures it learns from, at which it then paints.
+        steps: denoising steps when it is used.
+        mask_pooling: how masks are reduced to latent size.
+
+    Raises:
+        CheckpointError: `start` is no such folder.
+    """
+    if start is not None:
+        part = trainable_inpainter(start, checkpointing=False)
+    else:
+        components = small_components(drawn_seed(), widths=widths, heads=heads, vae_widths=vae_widths, side=side)
+        components.vae.register_to_config(scaling_factor=1.0)  # its training gives latents of unit spread
+        part = StereoInpainting(components, steps=steps, paint_side=side, mask_pooling=mask_pooling)
+        components.unet.requires_grad_(True)
+    part.network.vae.requires_grad_(True)
+    return part
 
 
 @dataclass(frozen=True)
@@ -59,22 +99,22 @@ class InpaintPairs:
     border of a whole picture.
 
     Attributes:
-        dataset: pairs with the disparity of the left view.
+        samples: pairs with the disparity of the left view.
         augmentation: crop and colours, the same for both views.
         official: as published: pixels of unknown truth stay where they are (disparity 0) instead of leaving holes,
             disparity is resized bilinearly, and the warp has the published column 0.
     """
 
-    dataset: StereoDataset
+    samples: StereoDataset | ScenePairSamples
     augmentation: StereoAugmentation
     official: bool = False
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.samples)
 
     def item(self, index: int, step: int, generator: np.random.Generator) -> dict[str, Any]:  # noqa: ARG002 (the contract)
         """`warped` and `target` `[3,h,w]` in 0..1 and `hole` `[1,h,w]`, True where nothing lands."""
-        sample = self.dataset[index]
+        sample = draw_pair(self.samples, index, generator)
         height, width = sample.views["left"].shape[-2:]
         # a picture smaller than the crop is enlarged by one factor for both sides
         enlarge = max(0.0, math.log2(self.augmentation.crop[0] / height), math.log2(self.augmentation.crop[1] / width))
@@ -96,15 +136,22 @@ def inpaint_pairs(
     *,
     crop: tuple[int, int] = (512, 512),
     augmentation: Mapping[str, Any] | None = None,
+    cache: str | Path | None = None,
+    scenes: int | None = None,
+    scene_size: Sequence[int] = (240, 320),
     official: bool = False,
 ) -> InpaintPairs:
-    """Build the data of `zerostereo-inpainter`.
+    """Build the data of `zerostereo-inpainter` and its small form.
 
     Args:
-        folder: a data set as `load_dataset` takes it: a folder, NAME=PATH, `zerostereo-mix=ROOT` for the published mixture.
+        folder: a data set as `load_dataset` takes it: a folder, NAME=PATH, `zerostereo-mix=ROOT` for the published mixture. If
+            it is `cache`, nothing was given.
         seed: not used: every draw comes from the item's generator.
         crop: height and width, multiples of 8.
         augmentation: further settings of `StereoAugmentation`; by default the published colours, the same for both views.
+        cache: keeps rendered scenes.
+        scenes: number of scenes to render when nothing was given; None refuses.
+        scene_size: their height and width.
         official: see `InpaintPairs`.
 
     Raises:
@@ -113,25 +160,22 @@ def inpaint_pairs(
     del seed
     if len(crop) != 2 or any(side % _CELL or side < _CELL for side in crop):
         raise InputError(f"data.crop must be two multiples of {_CELL}, got {','.join(str(side) for side in crop)}")
-    try:
-        dataset = load_dataset(folder)
-    except (InputError, DatasetError) as error:
-        raise InputError(
-            f"{error}. Name with --data stereo pairs with true disparity: a folder, NAME=PATH of a public data set, or "
-            "zerostereo-mix=ROOT for the published mixture"
-        ) from error
+    samples = true_pairs(folder, cache, scenes=scenes, scene_size=scene_size, mixture="zerostereo-mix")
     colours = {"brightness": 0.4, "contrast": 0.4, "saturation": (0.0, 1.4), "hue": 0.159}
     chosen = {**colours, "resize": "bilinear" if official else "edge-aware", **(augmentation or {})}
     pair = (int(crop[0]), int(crop[1]))
-    return InpaintPairs(dataset, StereoAugmentation(official=official).only(crop=pair, **chosen), official)
+    return InpaintPairs(samples, StereoAugmentation(official=official).only(crop=pair, **chosen), official)
 
 
-ZEROSTEREO_INPAINTER = Recipe(
+_OBJECTIVE = "wheatstone.objectives.inpainting:InpaintingNoise"
+_DATA = "wheatstone.training.inpainter:inpaint_pairs"
+
+_FULL = Recipe(
     name="zerostereo-inpainter",
     about="ZeroStereo's inpainting model: the U-Net of Stable Diffusion 2 inpainting, fine-tuned on pairs with truth",
     parts={"inpainter": Build("wheatstone.training.inpainter:trainable_inpainter")},
-    objective=Build("wheatstone.objectives.inpainting:InpaintingNoise"),
-    data=Build("wheatstone.training.inpainter:inpaint_pairs", {"crop": (512, 512)}),
+    objective=Build(_OBJECTIVE),
+    data=Build(_DATA, {"crop": (512, 512)}),
     steps=50000,
     batch=32,
     accumulate=4,
@@ -143,3 +187,24 @@ ZEROSTEREO_INPAINTER = Recipe(
     save_every=5000,
 )
 """Published numbers (ZeroStereo, `config/train_stereogen.yaml`); needs about 10 GB beside the activations."""
+
+_SMALL = Recipe(
+    name="zerostereo-inpainter-small",
+    about="zerostereo-inpainter from nothing at a size for a CPU: first its VAE, then the U-Net, on rendered pairs unless --data "
+    "names some",
+    parts={"inpainter": Build("wheatstone.training.inpainter:small_inpainter")},
+    objective=Build(_OBJECTIVE, {"codec_steps": 300, "kl": 0.006}),
+    data=Build(_DATA, {"crop": (64, 96), "scenes": 480, "scene_size": (80, 120)}),
+    steps=1800,
+    batch=4,
+    optimiser=Optimiser(lr=1e-3, weight_decay=0.01, betas=(0.9, 0.99), rates={"inpainter.vae": 2.0}),
+    schedule=Schedule("cosine", warmup=0.02, final=0.02),
+    precision="bf16",
+    clip_norm=1.0,
+    ema_decay=0.995,
+    save_every=50,
+    log_every=10,
+)
+
+INPAINTER_RECIPES: tuple[Recipe, ...] = (_FULL, _SMALL)
+"""The recipes of this module, in the order of `wheatstone train list`."""

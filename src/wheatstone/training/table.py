@@ -3,7 +3,7 @@
 from wheatstone.training.ea_filler import EA_FILLER
 from wheatstone.training.embedded_matcher import EMBEDDED_MATCHER
 from wheatstone.training.genstereo import GENSTEREO_RECIPES
-from wheatstone.training.inpainter import ZEROSTEREO_INPAINTER
+from wheatstone.training.inpainter import INPAINTER_RECIPES
 from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
 from wheatstone.training.stereo_recipes import STEREO_RECIPES
 
@@ -68,7 +68,7 @@ recipes: dict[str, Recipe] = {
         EA_FILLER,
         EMBEDDED_MATCHER,
         *STEREO_RECIPES,
-        ZEROSTEREO_INPAINTER,
+        *INPAINTER_RECIPES,
         *GENSTEREO_RECIPES,
     )
 }
