@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional
 
 from wheatstone.errors import InputError
 from wheatstone.objectives.masked import masked_median, median_and_deviation
 
-__all__ = ["Alignment", "align_to_disparity"]
+__all__ = ["Alignment", "align_to_disparity", "trusted"]
 
 _POINTS = 4096  # of an image's truth that are looked at: more do not make two numbers more certain
 _TRIALS, _TRIAL_POINTS = 256, 512
@@ -99,6 +100,37 @@ def align_to_disparity(
         torch.where(count > 0, residual, torch.zeros_like(residual)).float(),
         ok,
     )
+
+
+def trusted(
+    alignment: Alignment,
+    disparity: Float[Tensor, "B 1 h w"],
+    known: Bool[Tensor, "B 1 h w"],
+    factor: float,
+    cell: int = 32,
+) -> Bool[Tensor, "B 1 h w"]:
+    """Mark the cells in which an aligned teacher agrees with the truth as well as it does elsewhere.
+
+    Args:
+        alignment: of the teacher.
+        disparity: truth, px.
+        known: where both are known.
+        factor: a cell is left out where its mean absolute residual exceeds `factor` times the image's median one, and 1 px.
+        cell: side of the square cells, px.
+
+    Returns:
+        Cells with fewer than 4 points of truth, and images that could not be aligned, are True.
+    """
+    height, width = disparity.shape[-2:]
+    residual = torch.where(known, (alignment.aligned - disparity).abs(), torch.zeros_like(disparity))
+    pad = (0, -width % cell, 0, -height % cell)
+    sums, count = (
+        cell**2 * functional.avg_pool2d(functional.pad(values.float(), pad), cell) for values in (residual, known)
+    )
+    limit = (factor * alignment.residual).clamp(min=1.0).view(-1, 1, 1, 1)
+    bad = (count > 3.5) & (sums > limit * count) & alignment.ok.view(-1, 1, 1, 1)
+    spread = bad.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
+    return ~spread[..., :height, :width]
 
 
 def _points(values: Tensor, mask: Tensor, count: Tensor) -> Tensor:

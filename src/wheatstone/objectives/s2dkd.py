@@ -7,18 +7,17 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from wheatstone.errors import InputError
 from wheatstone.geometry import ForwardWarper
-from wheatstone.objectives.alignment import Alignment, align_to_disparity
+from wheatstone.objectives.alignment import Alignment, align_to_disparity, trusted
 from wheatstone.objectives.distillation import Direction, ItemLosses, kl_histogram, kl_spatial, wasserstein
 from wheatstone.objectives.distillation_structure import aligned_l1, gradient, patch_ssi, pearson, rank, ssi
 from wheatstone.objectives.masked import median_and_deviation
 from wheatstone.objectives.sequence import SequenceLoss, run_matcher
 from wheatstone.objectives.terms import Terms
 
-__all__ = ["S2DKD", "VARIANTS", "Variant", "carried_to_right", "trusted"]
+__all__ = ["S2DKD", "VARIANTS", "Variant", "carried_to_right"]
 
 
 class Variant(NamedTuple):
@@ -127,17 +126,19 @@ class S2DKD:
             "where": ("unlabelled", "everywhere"),
             "steps": ("last", "all"),
             "views": ("left", "both"),
+            "direction": ("teacher-first", "prediction-first", "both"),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"S2DKD: {name} must be {' or '.join(allowed)}, got {getattr(self, name)!r}")
         positive = {"gradient_target": self.gradient_target, "trust": self.trust, "trust_cell": self.trust_cell}
-        for name, value in {**positive, "floor": self.floor, "total_steps": self.total_steps}.items():
+        positive.update(floor=self.floor, temperature=self.temperature, total_steps=self.total_steps)
+        for name, value in positive.items():
             if value is not None and not value > 0:
                 raise InputError(f"S2DKD: {name} must be positive, got {value}")
         if not (self.weight >= 0 and 0 <= self.ramp <= 1 and 0 <= self.decay <= 1):
             raise InputError("S2DKD: needs weight >= 0, and ramp and decay in 0..1")
-        self._sequence()
+        self._sequence()  # refuses its own settings
 
     def __call__(
         self,
@@ -270,31 +271,6 @@ def _values_and_slopes(loss: Callable[[Tensor], ItemLosses], prediction: Tensor)
 
 def _map(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1, 1)
-
-
-def trusted(alignment: Alignment, disparity: Tensor, known: Tensor, factor: float, cell: int = 32) -> Tensor:
-    """Mark the cells in which an aligned teacher agrees with the truth as well as it does elsewhere.
-
-    Args:
-        alignment: of the teacher.
-        disparity: truth `[B,1,h,w]`, px.
-        known: where both are known, `[B,1,h,w]` bool.
-        factor: a cell is left out where its mean absolute residual exceeds `factor` times the image's median one, and 1 px.
-        cell: side of the square cells, px.
-
-    Returns:
-        `[B,1,h,w]` bool; cells with fewer than 4 points of truth, and images that could not be aligned, are True.
-    """
-    height, width = disparity.shape[-2:]
-    residual = torch.where(known, (alignment.aligned - disparity).abs(), torch.zeros_like(disparity))
-    pad = (0, -width % cell, 0, -height % cell)
-    sums, count = (
-        cell**2 * functional.avg_pool2d(functional.pad(values.float(), pad), cell) for values in (residual, known)
-    )
-    limit = (factor * alignment.residual).clamp(min=1.0).view(-1, 1, 1, 1)
-    bad = (count > 3.5) & (sums > limit * count) & alignment.ok.view(-1, 1, 1, 1)
-    spread = bad.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
-    return ~spread[..., :height, :width]
 
 
 def carried_to_right(disparity: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
