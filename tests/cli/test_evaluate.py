@@ -59,6 +59,7 @@ def test_synthesizers_by_the_published_protocol_with_a_page(folder, capsys):
     options = ("--depth", "row-prior", "--square", 64, "--json", figures, "--limit", 1)
     assert _run("synthesizer", "warp", f"middlebury-2014={folder}", "--protocol", "genstereo", *options) == 0
     out = capsys.readouterr().out
+    assert out.startswith("synthesizer warp on middlebury-2014 by the protocol genstereo, changed\n")
     assert "no true geometry: the disparity is the inverse depth of row-prior" in out
     assert "as the matcher sgbm finds it" in out
     stored = json.loads(figures.read_text())
@@ -132,6 +133,7 @@ def test_the_switches_reach_the_protocol(folder, capsys):
 def test_rendered_scenes_have_every_region(capsys):
     assert _run("matcher", "sgbm", "scenes=900000:1", "--region", "noc", "all", "occ") == 0
     out = capsys.readouterr().out
+    assert out.startswith("matcher sgbm on scenes=900000:1 by the protocol wheatstone, changed\n")
     assert out.index("pixels that both views see") < out.index("all pixels") < out.index("occluded pixels")
 
 
@@ -143,7 +145,11 @@ def test_rendered_scenes_have_every_region(capsys):
         (("matcher", "sgbm", "middlebury-2014={}", "--region", "noc"), "no mask of what both views see"),
         (("matcher", "sgbm", "middlebury-2014={}", "--resolution", "wide"), "--resolution"),
         (("matcher", "sgbm", "middlebury-2014={}", "--clamp"), "--max-disparity"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--resolution", "inf"), "positive factor"),
         (("matcher", "sgbm", "middlebury-2014={}", "--thresholds", "0"), "thresholds"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--thresholds", "1", "nan"), "got 1, nan"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--thresholds", "inf"), "thresholds"),
+        (("matcher", "sgbm", "middlebury-2014={}", "--thresholds", "2", "2"), "each once"),
         (("matcher", "sgbm", "middlebury-2014={}", "--against", "sgbm"), "named twice"),
         (("matcher", "no-such-part", "middlebury-2014={}"), "unknown matcher"),
         (("depth", "row-prior", "middlebury-2014={}", "--region", "noc"), "--region is an option of a matcher"),

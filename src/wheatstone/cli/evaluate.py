@@ -179,7 +179,7 @@ def _protocol(options: Options, dataset: str, device: str) -> Any:
     wanted = {
         "regions": given.region or None,
         # 3, not 3.0: the figure is called bad_3
-        "thresholds": tuple(int(k) if k == int(k) else k for k in given.thresholds) or None,
+        "thresholds": tuple(int(k) if k.is_integer() else k for k in given.thresholds) or None,
         "inclusive": given.inclusive or None,
         "d1": given.d1 == "on" if given.d1 != "preset" else None,
         "epe_average": epe,

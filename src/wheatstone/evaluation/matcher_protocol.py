@@ -1,5 +1,6 @@
 """How the disparity of a matcher is scored: every switch that published protocols set differently, in one value."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -108,12 +109,14 @@ class MatcherProtocol:
             raise InputError(
                 f"regions are some of {', '.join(REGIONS)}, each once; got {', '.join(self.regions) or 'none'}"
             )
-        if not self.thresholds or min(self.thresholds) <= 0:
-            raise InputError(f"thresholds are positive numbers of pixels, got {self.thresholds}")
+        usable = all(0 < k < math.inf for k in self.thresholds) and len(set(self.thresholds)) == len(self.thresholds)
+        if not self.thresholds or not usable:
+            given = ", ".join(f"{k:g}" for k in self.thresholds) or "none"
+            raise InputError(f"thresholds are positive numbers of pixels, each once; got {given}")
         if self.max_disparity is not None and not self.max_disparity > 0:
             raise InputError(f"the maximum disparity must be positive, got {self.max_disparity:g}")
         sides = self.resolution if isinstance(self.resolution, tuple) else (self.resolution,)
-        if not all(side > 0 for side in sides) or len(sides) > 2:
+        if not all(0 < side < math.inf for side in sides) or len(sides) > 2:
             raise InputError(f"resolution is a positive factor or (height, width), got {self.resolution}")
         if self.iterations is not None and self.iterations < 1:
             raise InputError(f"a matcher needs at least one iteration, got {self.iterations}")
