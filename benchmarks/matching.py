@@ -43,11 +43,16 @@ def pair(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def randomise(network: nn.Module) -> None:
-    """Weights that keep the size of activations, so that disparities of many pixels come out."""
+    """Weights that keep the size of activations, so that disparities of many pixels come out.
+
+    Random scores have many peaks; far apart, rounding alone would move the mean under their softmax from one to another (2e-3
+    px in either form against float64), which a trained network's single peak does not do. So PSMNet's scores are made small.
+    """
     generator = torch.Generator().manual_seed(0)
-    for weight in network.parameters():
+    for name, weight in network.named_parameters():
         if weight.ndim > 1:
-            nn.init.normal_(weight, std=weight[0].numel() ** -0.5, generator=generator)
+            std = weight[0].numel() ** -0.5 * (0.1 if name.startswith(("classif1", "classif2", "classif3")) else 1.0)
+            nn.init.normal_(weight, std=std, generator=generator)
 
 
 def plain_trunk(encoder: nn.Module, images: Tensor) -> Tensor:

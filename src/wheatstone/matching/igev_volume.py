@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from wheatstone.matching.correlation import OnDemandCorrelation, look_up, pyramid
 from wheatstone.matching.igev_layers import ConvBlock, FeatureAttention, norm_and_activate
-from wheatstone.matching.row_bands import bands, saturate
+from wheatstone.matching.row_bands import bands, least_rows, saturate
 
 __all__ = [
     "GeometryLookup",
@@ -96,7 +96,8 @@ def stem_in_bands(
     """
     height, width = left.shape[-2:]
     parts = []
-    for start, stop in bands((height - 1) // 2 + 1, width * steps, left.device, 2):
+    least = least_rows(len(left) * stem.conv.in_channels * steps)  # type: ignore[operator]
+    for start, stop in bands((height - 1) // 2 + 1, width * steps, left.device, 2, least):
         low, high = 2 * start - 1, 2 * stop  # rows that the strided convolution reads
         inner = slice(max(low, 0), min(high, height))
         outer = slice(max(low - 1, 0), min(high + 1, height))
@@ -129,7 +130,8 @@ def classify_in_bands(conv: nn.Conv3d, volume: Float[Tensor, "B C h w D"]) -> Fl
     weight = conv.weight.permute(0, 1, 3, 4, 2)
     height, width, steps = volume.shape[2:]
     parts = []
-    for start, stop in bands(height, width * steps, volume.device):
+    least = least_rows(len(volume) * volume.shape[1] * width)
+    for start, stop in bands(height, width * steps, volume.device, 1, least):
         first, last = max(start - 1, 0), min(stop + 1, height)
         band = functional.pad(volume[:, :, first:last], (0, 0, 0, 0, first - start + 1, stop + 1 - last))
         scores = saturate(functional.conv3d(band, weight, None, 1, (0, 1, 1)))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.matching.row_bands import bands, saturate
+from wheatstone.matching.row_bands import bands, least_rows, saturate
 
 __all__ = [
     "Classifier",
@@ -41,8 +41,9 @@ class ConvNorm3d(nn.Sequential):
         conv, norm = self
         if torch.is_grad_enabled() or self.training or torch.compiler.is_compiling():
             return saturate(norm(saturate(conv(x))))
-        x = saturate(conv(x)) if isinstance(conv, nn.ConvTranspose3d) else _conv3d_bands(conv, _rows_of(x), x.shape)
-        return _norm_in_place(norm, x)
+        if isinstance(conv, nn.ConvTranspose3d):
+            return _norm_in_place(norm, _enlarge_bands(conv, x))
+        return _norm_in_place(norm, _conv3d_bands(conv, _rows_of(x), x.shape))
 
 
 def concatenation_volume(
@@ -81,7 +82,8 @@ def _conv3d_bands(
     sizes = [(size - 1) // stride + 1 for size in (depth, height, width)]
     weight: Tensor = conv.weight  # type: ignore[assignment]
     out: Tensor | None = None
-    for start, stop in bands(sizes[1], width * depth, weight.device, stride):
+    least = least_rows(shape[0] * shape[1] * depth)
+    for start, stop in bands(sizes[1], width * depth, weight.device, stride, least):
         first, last = start * stride - 1, (stop - 1) * stride + 2
         band = rows(max(first, 0), min(last, height))
         band = functional.pad(band, (0, 0, max(-first, 0), max(last - height, 0)))
@@ -90,6 +92,17 @@ def _conv3d_bands(
             out = band.new_empty(len(band), len(weight), *sizes)
         out[..., start:stop, :] = band
     return out if out is not None else weight.new_empty(shape[0], len(weight), *sizes)
+
+
+def _enlarge_bands(conv: nn.ConvTranspose3d, volume: Tensor) -> Float[Tensor, "B K D2 h2 w2"]:
+    """Transposed 3x3x3 convolution that doubles a volume, without gradients: torch unfolds its whole result otherwise."""
+    depth, height, width = volume.shape[2:]
+    out = volume.new_empty(len(volume), conv.out_channels, 2 * depth, 2 * height, 2 * width)
+    for start, stop in bands(height, 4 * width * depth, volume.device):
+        last = min(stop + 1, height)  # the row below adds to a band's last one
+        band = functional.conv_transpose3d(volume[..., start:last, :], conv.weight, None, 2, 1, 1)
+        out[..., 2 * start : 2 * stop, :] = saturate(band[..., : 2 * (stop - start), :])
+    return out
 
 
 def _rows_of(volume: Tensor) -> Callable[[int, int], Tensor]:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Conv2d", "bands", "convolve_bands", "saturate"]
+__all__ = ["Conv2d", "bands", "convolve_bands", "least_rows", "saturate"]
 
 # Pixels of a band: 64 channels of them fit into a cache; a GPU wants work enough to be busy.
 CPU_PIXELS = 1 << 14
 GPU_PIXELS = 1 << 19
+_FAST_FROM = 20481
 
 
 class Conv2d(nn.Conv2d):
@@ -38,12 +39,28 @@ def saturate(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     return x.to(dtype or x.dtype)
 
 
-def bands(rows: int, width: int, device: torch.device, stride: int = 1) -> Iterator[tuple[int, int]]:
-    """Cut `rows` output rows, each `stride` input rows of `width` pixels apart, into bands [start, stop)."""
+def bands(rows: int, width: int, device: torch.device, stride: int = 1, least: int = 8) -> Iterator[tuple[int, int]]:
+    """Cut `rows` output rows, each `stride` input rows of `width` pixels apart, into bands [start, stop).
+
+    A band has `least` input rows or more, but for the last one, which takes up what would be a band of fewer.
+    """
     pixels = CPU_PIXELS if device.type == "cpu" else GPU_PIXELS
-    step = max(8, pixels // (width * stride))
-    for start in range(0, rows, step):
-        yield start, min(start + step, rows)
+    least = -(-least // stride)
+    step = max(least, pixels // (width * stride))
+    start = 0
+    while start < rows:
+        stop = rows if rows - start < step + min(least, step) else start + step
+        yield start, stop
+        start = stop
+
+
+def least_rows(plane: int) -> int:
+    """Rows that a band of a volume needs, where one row and column holds `plane` numbers, to be convolved at full speed.
+
+    On a CPU torch hands a 3-D convolution to its fast library only where batch x channels x the first two sizes pass 20480;
+    smaller ones go through an unfolded copy and take three times as long.
+    """
+    return max(8, -(-_FAST_FROM // plane))
 
 
 def convolve_bands(
