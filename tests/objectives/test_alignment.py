@@ -109,6 +109,23 @@ def test_cells_where_the_teacher_disagrees_with_the_truth_are_not_trusted():
     assert trusted(found, truth, valid, 2.0, cell=16).all()
 
 
+def test_a_slow_error_of_the_teacher_is_corrected_where_there_is_truth():
+    truth = 20 * rand(1, 1, 80, 120) + 5
+    x = torch.linspace(-1, 1, 120)
+    teacher = (truth + 3 * x**2) / 7
+    valid = rand(1, 1, 80, 120, seed=4) < 0.15
+    valid[:, :, :40] = False
+    plain = align_to_disparity(teacher, truth, valid)
+    bent = align_to_disparity(teacher, truth, valid, local=0.1)
+    wrong, left = ((found.aligned - truth).abs() for found in (plain, bent))
+    assert left[:, :, 44:].mean() < 0.4 * wrong[:, :, 44:].mean()
+    torch.testing.assert_close(left[:, :, :4], wrong[:, :, :4], rtol=0.1, atol=0.05)  # no truth for 3 deviations around
+    exact = align_to_disparity(truth / 7, truth, valid, local=0.1)
+    torch.testing.assert_close(exact.aligned, truth, rtol=1e-4, atol=1e-4)
+    with pytest.raises(InputError, match="local"):
+        align_to_disparity(teacher, truth, valid, local=-0.1)
+
+
 def test_statistics_count_what_is_marked():
     values = torch.tensor([[1.0, 9.0, 5.0, torch.nan], [4.0, 2.0, 0.0, 8.0], [1.0, 1.0, 1.0, 1.0]])
     mask = torch.tensor([[True, True, True, False], [True] * 4, [False] * 4])

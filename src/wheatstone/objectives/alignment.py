@@ -18,6 +18,8 @@ _ROUNDS = 10
 _KNEE = 1.345  # of Huber's weights, in deviations: 95 % of the efficiency of least squares on normal errors
 _TRIM = 4.0  # residuals beyond that many deviations count nothing
 _GOLDEN = 0.6180339887498949
+_CELL = 8  # px: grid of the local correction, which is far smoother
+_PRIOR = 4.0  # points of truth that no correction is worth
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Alignment:
     Attributes:
         scale: px per unit of the teacher, 0 or more.
         offset: px.
-        aligned: `max(scale * teacher + offset, 0)`, px; 0 where the teacher is not valid.
+        aligned: `max(scale * teacher + offset, 0)`, px, corrected where that was asked for; 0 where the teacher is not valid.
         residual: median of |scale * teacher + offset - truth| over the truth, px; 0 without truth.
         ok: whether scale and offset come from the truth; else from the prediction's median and deviation.
     """
@@ -48,6 +50,7 @@ def align_to_disparity(
     *,
     prediction: Float[Tensor, "B 1 h w"] | None = None,
     minimum: int = 32,
+    local: float = 0.0,
 ) -> Alignment:
     """Fit `scale * teacher + offset` to the true disparity of each image, whatever a good part of either says.
 
@@ -67,9 +70,12 @@ def align_to_disparity(
         teacher_valid: where the teacher is to be believed (default everywhere): no sky, no padding.
         prediction: of the student, px; for images without enough truth.
         minimum: points of truth below which there is no fit.
+        local: standard deviation, as a share of the width, of a Gaussian by which what the truth is found above the aligned map
+            is spread and added to it, for teachers that are wrong by more than scale and offset. Far from truth it fades.
+            0 is off.
 
     Raises:
-        InputError: a minimum below 2.
+        InputError: a minimum below 2, or a negative share.
 
     Source:
         ours; only that the two are to be compared is quoted of Mono2Stereo. MiDaS (Ranftl et al. 2020) aligns by least squares,
@@ -77,6 +83,8 @@ def align_to_disparity(
     """
     if minimum < 2:
         raise InputError(f"an alignment has two unknowns: minimum must be at least 2, got {minimum}")
+    if not local >= 0:
+        raise InputError(f"the width of the local correction is a share of the width, 0 or more, got {local}")
     known = teacher.isfinite() if teacher_valid is None else teacher_valid & teacher.isfinite()
     values = torch.where(known, teacher, torch.zeros_like(teacher)).double()
     both = known & valid & disparity.isfinite()
@@ -91,15 +99,15 @@ def align_to_disparity(
     scale, offset = slope / unit, height - slope * centre / unit
     fallback = _matched(values, known, prediction)
     scale, offset = torch.where(ok, scale, fallback[0]), torch.where(ok, offset, fallback[1])
-    aligned = (scale.view(-1, 1, 1, 1) * values + offset.view(-1, 1, 1, 1)).clamp(min=0)
+    aligned = scale.view(-1, 1, 1, 1) * values + offset.view(-1, 1, 1, 1)
     residual = masked_median((scale[:, None] * source + offset[:, None] - truth).abs(), everywhere)
-    return Alignment(
-        scale.float(),
-        offset.float(),
-        torch.where(known, aligned, torch.zeros_like(aligned)).float(),
-        torch.where(count > 0, residual, torch.zeros_like(residual)).float(),
-        ok,
-    )
+    residual = torch.where(count > 0, residual, torch.zeros_like(residual))
+    if local > 0:
+        over = torch.where(both & ok.view(-1, 1, 1, 1), disparity - aligned, torch.zeros_like(aligned))
+        limit = (_TRIM * 1.4826 * residual).view(-1, 1, 1, 1)
+        aligned = aligned + _spread(torch.minimum(over.abs(), limit) * over.sign(), both, local * values.shape[-1])
+    aligned = torch.where(known, aligned.clamp(min=0), torch.zeros_like(aligned))
+    return Alignment(scale.float(), offset.float(), aligned.float(), residual.float(), ok)
 
 
 def trusted(
@@ -141,6 +149,22 @@ def _points(values: Tensor, mask: Tensor, count: Tensor) -> Tensor:
     place = torch.searchsorted(marked.cumsum(1), rank + 1).clamp(max=flat.shape[1] - 1)
     picked = flat.gather(1, place)
     return torch.where(count[:, None] > 0, picked, torch.zeros_like(picked))
+
+
+def _spread(values: Tensor, marked: Tensor, deviation: float) -> Tensor:
+    """Mean of the marked values around every pixel, weighed by a Gaussian, and towards 0 where few are near."""
+    height, width = values.shape[-2:]
+    pad = (0, -width % _CELL, 0, -height % _CELL)
+    radius = max(1, round(3 * deviation / _CELL))
+    steps = torch.arange(-radius, radius + 1, device=values.device, dtype=values.dtype) * _CELL
+    kernel = (-steps.square() / (2 * deviation**2)).exp()
+    grids = []
+    for map_ in (values, marked.to(values.dtype)):
+        cells = _CELL**2 * functional.avg_pool2d(functional.pad(map_, pad), _CELL)
+        across = functional.conv2d(cells, kernel.view(1, 1, 1, -1), padding=(0, radius))
+        grids.append(functional.conv2d(across, kernel.view(1, 1, -1, 1), padding=(radius, 0)))
+    mean = grids[0] / (grids[1] + _PRIOR)
+    return functional.interpolate(mean, scale_factor=_CELL, mode="bilinear", align_corners=False)[..., :height, :width]
 
 
 def _robust_line(source: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
