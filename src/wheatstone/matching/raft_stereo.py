@@ -144,7 +144,7 @@ class RaftStereoNetwork(FrozenNormNetwork):
         every: bool = True,
     ) -> MatcherOutput:
         """Match images in 0..1 whose sides are multiples of 32; see `NetworkMatcher`."""
-        states, contexts, correlation = self._encode(2 * left - 1, 2 * right - 1)
+        states, contexts, correlation = self._encode(left, right)
         batch, _, height, width = states[0].shape
         column = torch.arange(width, device=left.device, dtype=torch.float32).expand(batch, 1, height, width)
         # the original's sign and place: flow = -disparity, in pixels of the coarse grid, float32 in any precision
@@ -174,14 +174,14 @@ class RaftStereoNetwork(FrozenNormNetwork):
         return states, change[:, :1].float()
 
     def _encode(self, left: Tensor, right: Tensor) -> tuple[list[Tensor], list[Context], Correlation]:
-        """Start states, contexts of the gates (finest scale first), and the correlation of both views."""
+        """Start states, contexts of the gates (finest scale first), and the correlation of both views, images in 0..1."""
         if self.shared_backbone:
-            shared = self.cnet.trunk(torch.cat([left, right]))
+            shared = self.cnet.trunk(_centred(left, right))
             outputs = self.cnet.heads(shared[: len(left)], self.n_gru_layers)
             features = self.conv2(shared)
         else:
-            outputs = self.cnet(left, self.n_gru_layers)
-            features = self.fnet(torch.cat([left, right]))
+            outputs = self.cnet(_centred(left), self.n_gru_layers)
+            features = self.fnet(_centred(left, right))
         states = [state.tanh() for state, _ in outputs]
         contexts = []
         for conv, (_, context) in zip(self.context_zqr_convs, outputs, strict=True):
@@ -190,6 +190,11 @@ class RaftStereoNetwork(FrozenNormNetwork):
             contexts.append((gates[:, : 2 * size], gates[:, 2 * size :]))
         first, second = features.chunk(2)
         return states, contexts, self.correlation(first, second, self.corr_levels, self.corr_radius)
+
+
+def _centred(*images: Tensor) -> Tensor:
+    """One batch of the images, 0..1 to -1..1, in no more memory than the batch."""
+    return torch.cat(images).mul_(2).sub_(1)
 
 
 def load(name: str, weights: str | Path | None = None, official: bool = False, **options: Any) -> RaftStereo:
