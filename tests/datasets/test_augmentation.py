@@ -242,3 +242,53 @@ def test_an_item_is_quick():
         make(source, draw(seed))
         best = min(best, time.process_time() - started)
     assert best < 0.05
+
+
+def taught(height=96, width=128, **extras):
+    teacher = torch.arange(width, dtype=torch.float32).expand(1, height, width) * 10 + 5
+    return sample(height, width, extras={"teacher": teacher, "teacher_right": -teacher, **extras})
+
+
+def test_a_teacher_goes_where_its_view_goes_and_keeps_its_values():
+    make = StereoAugmentation(crop=(32, 64)).only(scale=(-0.5, 0.5), stretch=0.3, stretch_share=1.0)
+    views = {name: torch.arange(128.0).expand(3, 96, 128) / 128 for name in ("left", "right")}
+    item = make(sample(views=views, extras=taught().extras), draw(3))
+    assert item["teacher"].shape == (1, 32, 64)
+    assert item["teacher_valid"].dtype == torch.bool
+    assert item["teacher_valid"].all()
+    assert torch.allclose(item["teacher"], 10 * 128 * item["left"][:1] + 5, atol=0.01)
+    assert torch.allclose(item["teacher_right"], -item["teacher"], atol=0.01)
+
+
+def test_the_teacher_of_the_right_view_slips_with_it():
+    make = StereoAugmentation(crop=(96, 128)).only(vertical_jitter=3)
+    rows = torch.arange(96.0)[:, None].expand(1, 96, 128)
+    views = {"left": smooth(96, 128), "right": (rows / 96).expand(3, 96, 128).contiguous()}
+    shifts = set()
+    for seed in range(8):
+        item = make(sample(views=views, extras={"teacher": rows, "teacher_right": rows}), draw(seed))
+        assert torch.equal(item["teacher"], rows)
+        assert torch.allclose(item["teacher_right"], 96 * item["right"][:1], atol=1e-4)
+        shifts.add(float(item["teacher_right"][0, 50, 0]) - 50)
+    assert len(shifts) > 2
+
+
+def test_no_pixel_of_a_teacher_counts_that_an_unknown_one_went_into():
+    unknown = torch.ones(1, 96, 128, dtype=torch.bool)
+    unknown[:, :40] = False
+    teacher = torch.full((1, 96, 128), 2.0)
+    teacher[:, :, 100:] = torch.nan
+    make = StereoAugmentation(crop=(64, 96)).only(scale=(-0.4, -0.4))
+    item = make(sample(extras={"teacher": teacher, "teacher_valid": unknown}), draw(2))
+    assert (item["teacher"][item["teacher_valid"]] == 2).all()
+    assert (item["teacher"][~item["teacher_valid"]] == 0).all()
+    assert 0 < item["teacher_valid"].float().mean() < 1
+    assert "teacher_right" not in item
+
+
+def test_a_teacher_changes_nothing_else_and_must_have_the_size_of_the_views():
+    make = StereoAugmentation(crop=(48, 64), erase_px=(5, 9))
+    plain, with_teacher = make(sample(), draw(4)), make(taught(), draw(4))
+    assert all(torch.equal(plain[name], with_teacher[name]) for name in plain if name != "key")
+    with pytest.raises(InputError, match="teacher 64x48"):
+        make(taught(teacher=torch.ones(1, 48, 64)), draw())

@@ -21,8 +21,14 @@ from scipy import special
 from wheatstone.errors import InputError
 from wheatstone.samples import StereoSample
 
-__all__ = ["StereoAugmentation"]
+__all__ = ["TEACHERS", "StereoAugmentation"]
 
+TEACHERS = ("teacher", "teacher_right")
+"""Extras of a sample that training items carry along: inverse depth `[1,H,W]` of a monocular network, larger is nearer, any
+scale and offset, in the frame of the left and of the right view; `NAME_valid` `[1,H,W]` bool says where to believe it
+(default: wherever it is finite)."""
+
+_WHOLE = 1 - 1e-4
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], np.float32)
 
@@ -147,7 +153,9 @@ class StereoAugmentation:
             `left`, `right` (augmented) and `left_clean`, `right_clean` (scaled and cropped only) `[3,h,w]` in 0..1;
             `disparity` `[1,h,w]`, px of the crop, 0 where not valid; `valid`, `visible` (frame of the left view), `hole`
             (frame of the right view) `[1,h,w]` bool; `confidence` `[1,h,w]` in 0..1; `key`. What the sample lacks is
-            visible everywhere, without holes, of confidence 1.
+            visible everywhere, without holes, of confidence 1. With `teacher` among the extras of the sample also
+            `teacher` and `teacher_valid`, the same for `teacher_right` (`TEACHERS`): values as they were, for a monocular
+            map has no unit; a pixel is valid where all it was made of was; the right one slips with `right`.
 
         Raises:
             InputError: no right view or no disparity, or maps of different sizes.
@@ -157,13 +165,17 @@ class StereoAugmentation:
         window = self._window((height, width), generator)
         cut = {name: values[:, window.rows, window.columns] for name, values in maps.items()}
         left, right = self._views(cut["left"], cut["right"], window, (height, width), generator)
+        slip = self._slip(generator)
         item = {
             "left": self._resized(left),
-            "right": self._slipped(self._resized(right), generator),
+            "right": _slipped(self._resized(right), slip),
             "left_clean": self._resized(cut["left"]),
             "right_clean": self._resized(cut["right"]),
             **self._labels(cut, window.scale_x),
         }
+        for name, rows in zip(TEACHERS, (0, slip), strict=True):
+            if name in cut:
+                item |= {key: _slipped(map_, rows) for key, map_ in self._teacher(cut, name).items()}
         return {"key": sample.key, **{name: torch.from_numpy(values) for name, values in item.items()}}
 
     def _window(self, size: tuple[int, int], generator: np.random.Generator) -> _Window:
@@ -242,13 +254,18 @@ class StereoAugmentation:
             high_px, wide_px = (int(side) for side in generator.integers(low, high + 1, 2))
             right[:, max(0, top) : max(0, top + high_px), max(0, left) : max(0, left + wide_px)] = colour
 
-    def _slipped(self, right: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Shift by some rows; what comes in repeats the border."""
+    def _slip(self, generator: np.random.Generator) -> int:
+        """Rows by which the right view slips."""
         if self.vertical_jitter == 0:
-            return right
-        shift = int(generator.integers(-self.vertical_jitter, self.vertical_jitter + 1))
-        rows = np.clip(np.arange(right.shape[1]) + shift, 0, right.shape[1] - 1)
-        return np.ascontiguousarray(right[:, rows])
+            return 0
+        return int(generator.integers(-self.vertical_jitter, self.vertical_jitter + 1))
+
+    def _teacher(self, cut: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+        """A monocular map at the size of the crop, and where nothing unknown went into it."""
+        known = cut[f"{name}_valid"] & np.isfinite(cut[name])
+        map_ = self._resized(np.where(known, cut[name], np.float32(0)))
+        valid = self._resized(known.astype(np.float32)) > _WHOLE
+        return {name: np.where(valid, map_, np.float32(0)), f"{name}_valid": valid}
 
     def _labels(self, cut: Mapping[str, np.ndarray], scale_x: float) -> dict[str, np.ndarray]:
         """Disparity in pixels of the crop, and the masks."""
@@ -305,7 +322,11 @@ def _maps(sample: StereoSample) -> dict[str, np.ndarray]:
         "hole": sample.hole,
         "confidence": sample.confidence,
     }
-    missing: dict[str, Any] = {"valid": True, "visible": True, "hole": False, "confidence": np.float32(1)}
+    for name in TEACHERS:
+        if name in sample.extras:
+            given |= {name: sample.extras[name], f"{name}_valid": sample.extras.get(f"{name}_valid")}
+    missing: dict[str, Any] = dict.fromkeys((f"{name}_valid" for name in TEACHERS), True)
+    missing |= {"valid": True, "visible": True, "hole": False, "confidence": np.float32(1)}
     arrays = {
         name: np.broadcast_to(missing[name], shape) if values is None else values.numpy()
         for name, values in given.items()
@@ -315,6 +336,14 @@ def _maps(sample: StereoSample) -> dict[str, np.ndarray]:
         listed = ", ".join(f"{name} {size[1]}x{size[0]}" for name, size in sizes.items())
         raise InputError(f"{sample.key}: views and maps must be of one size, got {listed}")
     return arrays
+
+
+def _slipped(planes: np.ndarray, shift: int) -> np.ndarray:
+    """Shift by some rows; what comes in repeats the border."""
+    if shift == 0:
+        return planes
+    rows = np.clip(np.arange(planes.shape[1]) + shift, 0, planes.shape[1] - 1)
+    return np.ascontiguousarray(planes[:, rows])
 
 
 def _recolour(view: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ for its mirror image, whose disagreement is the confidence.
 """
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -31,6 +32,7 @@ from wheatstone.seeding import numpy_generator_for
 from wheatstone.training.scene_cache import SceneCache
 
 __all__ = [
+    "DepthCache",
     "EstimatedPictures",
     "PhotoImages",
     "Picture",
@@ -132,13 +134,68 @@ class PhotoImages:
 
 
 @dataclass(frozen=True)
+class DepthCache:
+    """Depth that an estimator makes, once, each map in an uncompressed file of its own.
+
+    Attributes:
+        depth: the estimator.
+        folder: of the files; their names are digests of picture and estimator, so trainings may share it.
+    """
+
+    depth: DepthEstimator
+    folder: Path
+
+    def path_of(self, stamp: str) -> Path:
+        """File of what is kept of the picture with this stamp."""
+        name = sha256(f"{stamp}\0{self._estimator}".encode()).hexdigest()[:32]
+        return self.folder / name[:2] / f"{name}.npz"
+
+    def __call__(self, stamp: str, image_of: Callable[[], np.ndarray], *, pixels: bool = True) -> dict[str, np.ndarray]:
+        """What is kept of a picture: `inverse_depth` float32 `[H,W]`, `confidence` 0..1 coded in 16 bits `[H,W]`.
+
+        Args:
+            stamp: tells the picture from any other.
+            image_of: its pixels, uint8 `[H,W,3]`; asked for only if nothing is kept yet.
+            pixels: keep these, too, as `image`.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        path, names = self.path_of(stamp), ("image", "inverse_depth", "confidence")[0 if pixels else 1 :]
+        try:
+            with np.load(path) as stored:
+                return {name: stored[name] for name in names}
+        except FileNotFoundError:
+            return self.make(stamp, image_of(), pixels=pixels)
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # torn by a crash of the machine: again
+            path.unlink(missing_ok=True)
+            return self.make(stamp, image_of(), pixels=pixels)
+
+    def make(self, stamp: str, image: np.ndarray, *, pixels: bool = True) -> dict[str, np.ndarray]:
+        """Estimate and keep."""
+        with torch_threads(1), torch.inference_mode():  # sums of a CPU depend on the number of threads
+            made = self.depth(image_batch(image), confidence=True)
+        inverse = made.inverse_depth[0, 0].float().cpu().numpy()
+        confidence = np.ones_like(inverse) if made.confidence is None else made.confidence[0, 0].float().cpu().numpy()
+        kept = {"inverse_depth": inverse, "confidence": layout.encode_unit(np.nan_to_num(confidence, nan=0.0))}
+        kept |= {"image": image} if pixels else {}
+        with atomic_path(self.path_of(stamp)) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **kept)  # type: ignore[arg-type]
+        return kept
+
+    @cached_property
+    def _estimator(self) -> str:
+        return repr(sorted(self.depth.fingerprint().items()))
+
+
+@dataclass(frozen=True)
 class EstimatedPictures:
-    """Pictures whose depth an estimator makes, once; picture and depth are kept in one uncompressed file.
+    """Pictures whose depth an estimator makes, once; picture and depth are kept in one file (`DepthCache`).
 
     Attributes:
         images: the pictures.
         depth: the estimator.
-        cache: folder of the files; their names are digests of picture and estimator, so trainings may share it.
+        cache: folder of the files.
         confident: with the flip consistency of the depth.
     """
 
@@ -157,15 +214,7 @@ class EstimatedPictures:
             FileFormatError: a photo that cannot be read.
             OutputError: the cache cannot be written.
         """
-        path = self.path_of(index)
-        try:
-            with np.load(path) as stored:
-                kept = {name: stored[name] for name in ("image", "inverse_depth", "confidence")}
-        except FileNotFoundError:
-            kept = self._make(index, path)
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # torn by a crash of the machine: again
-            path.unlink(missing_ok=True)
-            kept = self._make(index, path)
+        kept = self._kept(self.images.stamp(index), lambda: self.images.image(index))
         confidence = layout.decode_unit(kept["confidence"]) if self.confident else None
         return Picture(self.images.key(index), kept["image"], kept["inverse_depth"], confidence)
 
@@ -175,34 +224,20 @@ class EstimatedPictures:
 
     def path_of(self, index: int) -> Path:
         """File of what is kept of one picture."""
-        name = sha256(f"{self.images.stamp(index)}\0{self._estimator}".encode()).hexdigest()[:32]
-        return self.cache / name[:2] / f"{name}.npz"
+        return self._kept.path_of(self.images.stamp(index))
 
     @cached_property
-    def _estimator(self) -> str:
-        return repr(sorted(self.depth.fingerprint().items()))
+    def _kept(self) -> DepthCache:
+        return DepthCache(self.depth, self.cache)
 
     def fill(self, progress: ProgressCallback | None = None) -> None:
         """Estimate the depth of all pictures that lack it."""
         clock = Clock("estimate depth", len(self))
         for index in range(len(self)):
-            path = self.path_of(index)
-            if not path.is_file():
-                self._make(index, path)
+            if not self.path_of(index).is_file():
+                self._kept.make(self.images.stamp(index), self.images.image(index))
             if progress is not None:
                 progress(clock.at(index + 1))
-
-    def _make(self, index: int, path: Path) -> dict[str, np.ndarray]:
-        image = self.images.image(index)
-        with torch_threads(1), torch.inference_mode():  # sums of a CPU depend on the number of threads
-            made = self.depth(image_batch(image), confidence=True)
-        inverse = made.inverse_depth[0, 0].float().cpu().numpy()
-        confidence = np.ones_like(inverse) if made.confidence is None else made.confidence[0, 0].float().cpu().numpy()
-        codes = layout.encode_unit(np.nan_to_num(confidence, nan=0.0))
-        kept = {"image": image, "inverse_depth": inverse, "confidence": codes}
-        with atomic_path(path) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **kept)  # type: ignore[arg-type]
-        return kept
 
 
 @dataclass(frozen=True)

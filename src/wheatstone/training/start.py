@@ -21,7 +21,8 @@ def drawn_seed() -> int:
 def start_weights(build: Build, start: str | None) -> Part:
     """Build a part and, if `start` says so, give it weights.
 
-    A builder with an argument `start` gets it, whatever it means there. Otherwise it is a folder that `save_pretrained`
+    A builder function with an argument `start` gets it, whatever it means there (to the class of a part it means something of
+    its own, if anything). Otherwise it is a folder that `save_pretrained`
     wrote (a run's OUT/ROLE, for example), or a file or address that the part's own loader reads (published layouts too).
 
     Args:
@@ -35,7 +36,7 @@ def start_weights(build: Build, start: str | None) -> Part:
     if start is None:
         part: Part = build()
         return part
-    if build.takes("start"):
+    if not inspect.isclass(build.function()) and build.takes("start"):
         return build(start=start)
     part = build()
     given = _given(part, start)

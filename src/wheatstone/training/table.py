@@ -4,6 +4,7 @@ from wheatstone.training.ea_filler import EA_FILLER
 from wheatstone.training.embedded_matcher import EMBEDDED_MATCHER
 from wheatstone.training.genstereo import GENSTEREO_RECIPES
 from wheatstone.training.inpainter import INPAINTER_RECIPES
+from wheatstone.training.mono2stereo import MONO2STEREO_RECIPES
 from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
 from wheatstone.training.stereo_recipes import STEREO_RECIPES
 
@@ -70,6 +71,7 @@ recipes: dict[str, Recipe] = {
         *STEREO_RECIPES,
         *INPAINTER_RECIPES,
         *GENSTEREO_RECIPES,
+        *MONO2STEREO_RECIPES,
     )
 }
 """Name to recipe; `wheatstone train NAME OUT` runs one."""
