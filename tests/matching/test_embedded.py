@@ -1,5 +1,6 @@
 """The small matcher: contract, start values, round trips; its figures live in the model card."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from wheatstone import load_matcher
 from wheatstone.errors import CheckpointError, InputError
+from wheatstone.matching import embedded, embedded_layers
 from wheatstone.matching.embedded import EmbeddedMatcher, EmbeddedMatcherNet
 from wheatstone.matching.embedded_layers import census_cost
 from wheatstone.matching.sgbm import Sgbm, sgbm_disparity
@@ -135,6 +137,17 @@ def test_wrong_settings_are_refused(tmp_path: Path) -> None:
         EmbeddedMatcher(start="census")
     with pytest.raises(CheckpointError, match="no weights"):
         load_matcher("embedded", weights=tmp_path)
+    with pytest.raises(InputError, match="no setting 'block_size': it has widths"):
+        load_matcher("embedded", block_size=5)
+
+
+def test_a_folder_older_than_a_setting_takes_that_setting(matcher: EmbeddedMatcher, tmp_path: Path) -> None:
+    matcher.save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text())
+    del config["half_on_cpu"]
+    file.write_text(json.dumps(config))
+    assert load_matcher(str(tmp_path), half_on_cpu=False).config["half_on_cpu"] is False
 
 
 def test_the_cost_is_least_at_the_true_disparity_whatever_the_exposure() -> None:
@@ -162,3 +175,53 @@ def test_a_measured_disparity_that_fits_better_stays_and_only_after_training(mat
         assert (guessed != true).all()
         network.train()
         assert (network(left, right, 4, initial=true).predictions[-1] != true).all()
+
+
+def test_it_is_the_default_and_finds_a_shift_at_odd_sizes() -> None:
+    matcher = load_matcher()
+    assert matcher.name == "embedded"
+    for shift, size in ((0, (41, 97)), (6, (33, 150)), (31, (70, 211))):
+        found = matcher(*shifted_pair(shift, size)).disparity
+        assert found.shape == (1, 1, *size)
+        assert (found[..., shift + 8 : -8] - shift).abs().median() < 0.1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (8, 300)])
+def test_tiny_pairs_get_an_answer(size: tuple[int, int]) -> None:
+    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    found = load_matcher()(image, image).disparity
+    assert found.shape == (1, 1, *size)
+    assert found.isfinite().all()
+
+
+def test_large_pairs_pass_through_the_network_in_bands(
+    matcher: EmbeddedMatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, right = shifted_pair(5, (300, 96))
+    whole = matcher(left, right).disparity
+    heights = []
+    monkeypatch.setattr(embedded, "_PIXELS_AT_ONCE", 96 * 100)
+    monkeypatch.setattr(embedded, "_LEAST_ROWS", 96)
+    matcher.network.register_forward_pre_hook(lambda _, views: heights.append(views[0].shape[-2]))
+    bands = matcher(left, right, all_iterations=True)
+    assert heights == [128] * 7  # 100 rows, padded
+    assert bands.iterations is not None
+    assert len(bands.iterations) == 4
+    assert bands.disparity.shape == whole.shape
+    assert ((bands.disparity - whole).abs() < 0.1).float().mean() > 0.95
+
+
+def test_a_piece_at_a_time_gives_what_the_whole_gives(
+    matcher: EmbeddedMatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, right = (image[..., :64, :128] for image in shifted_pair(5))
+    for parameter in matcher.network.parameters():  # layers that start at zero would hide mistakes
+        if not parameter.any():
+            torch.nn.init.constant_(parameter, 0.02)
+    whole = matcher.network(left, right, 4).predictions[-1].detach()  # with gradients nothing is cut
+    monkeypatch.setattr("wheatstone.matching.row_bands.CPU_PIXELS", 1)
+    monkeypatch.setattr(embedded_layers, "_LEAST_SLICES", 5)
+    monkeypatch.setitem(embedded_layers._CELLS_AT_ONCE, True, 1)
+    with torch.no_grad():
+        pieces = matcher.network(left, right, 4).predictions[-1]
+    assert torch.allclose(pieces, whole, atol=1e-4)

@@ -4,7 +4,7 @@ import torch
 from wheatstone.errors import InputError, ShapeError
 from wheatstone.geometry import backward_warp
 from wheatstone.matching.sgbm import Sgbm
-from wheatstone.matching.tiling import match_tiled
+from wheatstone.matching.tiling import in_row_bands, match_tiled
 
 
 def textured_pair(height: int = 200, width: int = 420) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -56,3 +56,25 @@ def test_senseless_tiles_are_refused():
         match_tiled(matcher, left, right, (0, 90))
     with pytest.raises(ShapeError):
         match_tiled(matcher, left, right[..., 1:], (64, 90))
+
+
+def test_bands_of_rows_give_every_map_at_full_size_and_blend():
+    whole = torch.arange(300.0)[:, None].expand(1, 1, 300, 40)
+    told = []
+
+    def run(rows: slice) -> list[torch.Tensor]:
+        told.append((rows.start, rows.stop))
+        return [whole[..., rows, :], whole[..., rows, :] + len(told)]
+
+    first, second = in_row_bands(run, 300, 128, overlap=32)
+    assert told == [(0, 128), (86, 214), (172, 300)]
+    assert torch.allclose(first, whole)
+    off = (second - whole)[0, 0, :, 0]
+    assert torch.allclose(off[:86], torch.tensor(1.0))
+    assert (off[96:128].diff() > 0).all()  # from the first band to the second
+    assert torch.allclose(off[214:], torch.tensor(3.0))
+    told.clear()
+    in_row_bands(run, 300, 300, overlap=32)
+    assert told == [(0, 300)]
+    with pytest.raises(InputError, match="more than 32 px high"):
+        in_row_bands(run, 300, 32, overlap=32)

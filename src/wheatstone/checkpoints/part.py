@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -92,8 +93,9 @@ class Part:
         config = load_json(config_file)
         if (found := config.pop("wheatstone", None)) != cls.name:
             raise CheckpointError(f"{config_file}: holds a {found!r}, not a {cls.name!r}")
-        if unknown := [key for key in changes if key not in config]:
-            raise InputError(f"{cls.name!r} has no setting {unknown[0]!r}: it has {', '.join(config) or 'none'}")
+        settings = {**config, **signature(cls).parameters}  # a folder may be older than a setting
+        if unknown := [key for key in changes if key not in settings]:
+            raise InputError(f"{cls.name!r} has no setting {unknown[0]!r}: it has {', '.join(settings) or 'none'}")
         try:
             part = cls(**{**config, **changes})
         except TypeError as error:

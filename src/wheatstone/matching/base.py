@@ -112,14 +112,17 @@ class NetworkMatcher(StereoMatcher):
         return Match(steps_made[-1], steps_made if all_iterations else None)
 
     def _run(self, left: Tensor, right: Tensor, steps: int, initial: Tensor | None, every: bool) -> list[Tensor]:
-        """Pad, run, crop: one float32 map a step, or only the last."""
+        """One float32 map a step, or only the last."""
+        return self._run_network(left, right, steps, self.start_values(left, right, initial), every)
+
+    def _run_network(
+        self, left: Tensor, right: Tensor, steps: int, start: dict[str, Tensor], every: bool
+    ) -> list[Tensor]:
+        """Pad, run, crop."""
         padded_left, padding = pad_to_multiple(left.to(self.device, self.dtype), self.multiple)
         padded_right = padding.pad(right.to(self.device, self.dtype))
-        start = {
-            name: padding.pad(value.to(self.device, torch.float32))
-            for name, value in self.start_values(left, right, initial).items()
-        }
-        output: MatcherOutput = self.network(padded_left, padded_right, steps, every=every, **start)
+        given = {name: padding.pad(value.to(self.device, torch.float32)) for name, value in start.items()}
+        output: MatcherOutput = self.network(padded_left, padded_right, steps, every=every, **given)
         wanted = output.predictions if every else output.predictions[-1:]
         return [padding.crop(prediction).float() for prediction in wanted]
 

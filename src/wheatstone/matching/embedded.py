@@ -32,6 +32,7 @@ from wheatstone.matching.embedded_layers import (
     Features,
     Step,
     all_pairs,
+    by_rows,
     census_cost,
     convex,
     enlarge,
@@ -41,9 +42,14 @@ from wheatstone.matching.embedded_layers import (
     warped_correlation,
 )
 from wheatstone.matching.sgbm import Sgbm, sgbm_disparity
+from wheatstone.matching.tiling import in_row_bands
 
 __all__ = ["EmbeddedMatcher", "EmbeddedMatcherNet", "load", "sgbm_start"]
 
+_PIXELS_AT_ONCE = (
+    3 << 20
+)  # larger pairs pass through the network in bands of rows: memory stops growing with the height
+_LEAST_ROWS = 256
 _FINE_STEPS = 2  # the last steps of a run are made at half resolution
 _LEAST_CELLS = 24
 _TAKEN_OVER_PX = 8.0
@@ -221,20 +227,23 @@ class _CoarseViews:
     """What a step at 1/4 sees around a disparity: raw correlation, the same at half resolution, the aggregated scores."""
 
     def __init__(self, left: Tensor, right: Tensor, scores: Tensor) -> None:
-        pairs = all_pairs(left, right)
-        self.raw = pairs
-        self.pooled = functional.avg_pool1d(pairs.flatten(0, 2)[:, None], 2).view(*pairs.shape[:-1], -1)
+        self.left, self.right = left, right
         # [B,D,h,w] at 1/8 -> [B,H,W,D] at 1/4: every cell serves four pixels
         cells = scores.permute(0, 2, 3, 1)
         self.scores = cells.repeat_interleave(2, 1).repeat_interleave(2, 2)
         self.column = torch.arange(left.shape[-1], device=left.device, dtype=torch.float32)
 
     def __call__(self, disparity: Tensor) -> Tensor:
-        column = self.column - disparity
-        raw = look_up(self.raw, column, RADIUS)
-        pooled = look_up(self.pooled, column / 2 - 0.25, RADIUS)
-        scores = look_up(self.scores, disparity / 2, RADIUS)
-        return torch.cat([raw, pooled, scores], 1)
+        # the correlations are computed anew in every step, and forgotten: there are but two
+        raw = by_rows(_correlations, self.left, self.right, self.column - disparity)
+        return torch.cat([raw, look_up(self.scores, disparity / 2, RADIUS)], 1)
+
+
+def _correlations(left: Tensor, right: Tensor, column: Tensor) -> Tensor:
+    """Correlation with the columns around `column`, at full and at half resolution."""
+    pairs = all_pairs(left, right)
+    pooled = functional.avg_pool1d(pairs.flatten(0, 2)[:, None], 2).view(*pairs.shape[:-1], -1)
+    return torch.cat([look_up(pairs, column, RADIUS), look_up(pooled, column / 2 - 0.25, RADIUS)], 1)
 
 
 class EmbeddedMatcher(NetworkMatcher):
@@ -277,10 +286,19 @@ class EmbeddedMatcher(NetworkMatcher):
         self.iterations = iterations
         self.network = EmbeddedMatcherNet(tuple(widths), volume, tuple(hidden), reach).eval()
 
-    def _run(self, left: Tensor, right: Tensor, steps: int, initial: Tensor | None, every: bool) -> list[Tensor]:
+    def _run_network(
+        self, left: Tensor, right: Tensor, steps: int, start: dict[str, Tensor], every: bool
+    ) -> list[Tensor]:
         half = self.config["half_on_cpu"] and self.device.type == "cpu" and self.dtype == torch.float32
+        height, width = left.shape[-2:]
+
+        def band(rows: slice) -> list[Tensor]:
+            given = {name: value[..., rows, :] for name, value in start.items()}
+            return run(left[..., rows, :], right[..., rows, :], steps, given, every)
+
+        run = super()._run_network
         with torch.autocast("cpu", torch.bfloat16, enabled=half and _native_bfloat16()):
-            return super()._run(left, right, steps, initial, every)
+            return in_row_bands(band, height, max(_LEAST_ROWS, _PIXELS_AT_ONCE // width))
 
     def start_values(self, left: Tensor, right: Tensor, initial: Tensor | None) -> dict[str, Tensor]:
         """The disparity to start from and where it is known; nothing for the network's own start."""

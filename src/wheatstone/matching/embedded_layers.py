@@ -1,11 +1,13 @@
 """Layers and look-ups of the embedded matcher: features, aggregation of the volume, the recurrent step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+from wheatstone.matching.row_bands import bands
 
 __all__ = [
     "RADIUS",
@@ -13,6 +15,7 @@ __all__ = [
     "Features",
     "Step",
     "all_pairs",
+    "by_rows",
     "census_cost",
     "convex",
     "enlarge",
@@ -26,6 +29,8 @@ RADIUS = 4
 """Steps of the disparity that a look-up sees on each side."""
 
 _GROUPS = 8
+_LEAST_SLICES = 8
+_CELLS_AT_ONCE = {True: 1 << 18, False: 1 << 23}  # of a volume, on a CPU and elsewhere
 _GREY = (0.299, 0.587, 0.114)
 _CENSUS_STEP = 0.02
 
@@ -89,12 +94,26 @@ class _AcrossCells(nn.Module):
         nn.init.zeros_(self.between.weight)
 
     def forward(self, volume: Tensor) -> Tensor:
+        """A block of slices at a time, so that beside the volume and the answer little exists at once."""
+        B, D, _, h, w = volume.shape
+        if _whole():
+            return self._slices(volume, 0, D)
+        out = torch.empty_like(volume)
+        step = max(_LEAST_SLICES, _CELLS_AT_ONCE[volume.device.type == "cpu"] // (B * h * w))
+        for first in range(0, D, step):
+            last = min(first + step, D)
+            out[:, first:last] = self._slices(volume, first, last)
+        return out
+
+    def _slices(self, volume: Tensor, first: int, last: int) -> Tensor:
+        """Slices `first` to `last` - 1 of the answer, from those and their neighbours."""
         B, D = volume.shape[:2]
-        x = volume.flatten(0, 1)
-        x = functional.relu(self.norm_b(self.within(functional.relu(self.norm_a(x))))).unflatten(0, (B, D))
-        beside = functional.pad(x, (0, 0, 0, 0, 0, 0, 1, 1))
-        x = self.between(torch.cat([beside[:, :-2], x, beside[:, 2:]], 2).flatten(0, 1))
-        return volume + x.unflatten(0, (B, D))
+        low, high = max(first - 1, 0), min(last + 1, D)
+        x = volume[:, low:high].flatten(0, 1)
+        x = functional.relu(self.norm_b(self.within(functional.relu(self.norm_a(x))))).unflatten(0, (B, high - low))
+        x = functional.pad(x, (0, 0, 0, 0, 0, 0, low - first + 1, last + 1 - high))
+        x = self.between(torch.cat([x[:, :-2], x[:, 1:-1], x[:, 2:]], 2).flatten(0, 1))
+        return volume[:, first:last] + x.unflatten(0, (B, last - first))
 
 
 class Aggregation(nn.Module):
@@ -146,6 +165,29 @@ class Step(nn.Module):
         return state, self.delta(functional.relu(self.head(state))).float()
 
 
+def _whole() -> bool:
+    """Whether to compute in one piece: with gradients all is kept anyway, and an exported program would unroll a loop."""
+    return torch.is_grad_enabled() or torch.compiler.is_compiling()
+
+
+def by_rows(function: Callable[..., Tensor], *maps: Float[Tensor, "B _ H W"], numbers: int = 1) -> Tensor:
+    """A function of the rows of maps, a band of rows at a time where no gradients are kept.
+
+    Args:
+        function: from maps to a tensor `[...,H,W]`, every row by itself.
+        maps: its arguments.
+        numbers: how many numbers a pair of pixels in a row takes inside of it.
+    """
+    if _whole():
+        return function(*maps)
+    height, width = maps[0].shape[-2:]
+    parts = (
+        function(*(values[..., start:stop, :] for values in maps))
+        for start, stop in bands(height, width * numbers, maps[0].device)
+    )
+    return torch.cat(list(parts), -2)
+
+
 def all_pairs(left: Float[Tensor, "B C H W"], right: Float[Tensor, "B C H W2"]) -> Float[Tensor, "B H W W2"]:
     """Correlation of every pixel with every pixel of its row in the other view."""
     scale = left.shape[1] ** -0.5
@@ -156,6 +198,10 @@ def grouped_volume(
     left: Float[Tensor, "B C h w"], right: Float[Tensor, "B C h w"], cells: int
 ) -> Float[Tensor, "B D G h w"]:
     """Mean product of the features of each group, at disparities 0 .. cells - 1; 0 where the other view ends."""
+    return by_rows(lambda a, b: _grouped_rows(a, b, cells), left, right, numbers=_GROUPS)
+
+
+def _grouped_rows(left: Tensor, right: Tensor, cells: int) -> Float[Tensor, "B D G h w"]:
     B, C, h, w = left.shape
     a = left.reshape(B * _GROUPS, C // _GROUPS, h, w)
     b = right.reshape(B * _GROUPS, C // _GROUPS, h, w)

@@ -5,6 +5,7 @@ columns, so tiles overlap by that much more there, and those columns are taken f
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from wheatstone.matching.base import StereoMatcher, pair_batch
 from wheatstone.progress import Clock, ProgressCallback
 from wheatstone.samples import Match
 
-__all__ = ["match_tiled"]
+__all__ = ["in_row_bands", "match_tiled"]
 
 OVERLAP = 64
 
@@ -68,20 +69,72 @@ def match_tiled(
         margin = max(0, math.ceil(known))
     rows = _starts(height, tile[0], overlap, "high", "")
     columns = _starts(width, tile[1], margin + overlap, "wide", f" with disparities up to {margin} px")
-    total = torch.zeros(len(left), 1, height, width, device=left.device)
-    weights = torch.zeros(1, 1, height, width, device=left.device)
     clock = Clock("match", len(rows) * len(columns))
-    for done, (top, first) in enumerate(((top, first) for top in rows for first in columns), start=1):
-        place = (..., slice(top, top + tile[0]), slice(first, first + tile[1]))
-        found = matcher(left[place], right[place], iterations).disparity
-        vertical = _ramp(tile[0], 0, overlap, top > 0, top + tile[0] < height)
-        horizontal = _ramp(tile[1], margin, overlap, first > 0, first + tile[1] < width)
-        weight = (vertical[:, None] * horizontal).to(left.device)
-        total[place] += found * weight
-        weights[place] += weight
+    told = 0
+
+    def one(vertical: slice, horizontal: slice) -> list[Tensor]:
+        nonlocal told
+        found = matcher(left[..., vertical, horizontal], right[..., vertical, horizontal], iterations).disparity
+        told += 1
         if progress is not None:
-            progress(clock.at(done))
-    return Match(total / weights, None)
+            progress(clock.at(told))
+        return [found]
+
+    def band(vertical: slice) -> list[Tensor]:
+        return _blended(lambda horizontal: one(vertical, horizontal), columns, tile[1], width, margin, overlap, -1)
+
+    return Match(_blended(band, rows, tile[0], height, 0, overlap, -2)[0], None)
+
+
+def in_row_bands(
+    run: Callable[[slice], list[Tensor]], height: int, rows: int, overlap: int = OVERLAP
+) -> list[Float[Tensor, "B 1 H W"]]:
+    """Maps made band by band of the rows of a pair, blended where bands overlap; in one piece where `rows` are enough.
+
+    Rows of a pair can be cut anywhere: a pixel and its partner lie in the same one.
+
+    Args:
+        run: from the rows of a band to its maps `[B,1,h,W]`, the same number for every band.
+        height: rows of the pair.
+        rows: rows of a band.
+        overlap: rows over which neighbouring bands are blended.
+
+    Raises:
+        InputError: bands too low for the overlap.
+    """
+    if rows >= height:
+        return run(slice(0, height))
+    return _blended(run, _starts(height, rows, overlap, "high", ""), rows, height, 0, overlap, -2)
+
+
+def _blended(
+    run: Callable[[slice], list[Tensor]],
+    starts: list[int],
+    size: int,
+    length: int,
+    margin: int,
+    overlap: int,
+    side: int,
+) -> list[Tensor]:
+    """What `run` makes of each piece along one side, put together."""
+    totals: list[Tensor] = []
+    weights = torch.zeros(length)
+    for start in starts:
+        piece = slice(start, start + size)
+        weight = _ramp(size, margin, overlap, start > 0, start + size < length)
+        weights[piece] += weight
+        for index, found in enumerate(run(piece)):
+            shape = list(found.shape)
+            shape[side] = length
+            if index == len(totals):
+                totals.append(found.new_zeros(shape))
+            totals[index].narrow(side, start, size).add_(found * _along(weight, side).to(found.device))
+    return [total / _along(weights, side).to(total.device) for total in totals]
+
+
+def _along(weight: Float[Tensor, "length"], side: int) -> Tensor:
+    """Weights along the rows (-1) or the columns (-2) of a map."""
+    return weight if side == -1 else weight[:, None]
 
 
 def _largest(
