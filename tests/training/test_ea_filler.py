@@ -7,11 +7,20 @@ import numpy as np
 import pytest
 import torch
 
+from wheatstone.datasets.augmentation import StereoAugmentation
 from wheatstone.disparity import UniformPixels
 from wheatstone.errors import InputError
+from wheatstone.generation.generator import CleanUp
 from wheatstone.synthesis.embedded import EmbeddedFiller
 from wheatstone.training import recipes, train
-from wheatstone.training.ea_filler import ReturnedFills, fills_without_truth
+from wheatstone.training.ea_filler import (
+    ReturnedFills,
+    ReturnedInpaints,
+    fills_without_truth,
+    inpaints_without_truth,
+)
+from wheatstone.training.inpainter import inpaint_pairs
+from wheatstone.training.overrides import with_settings
 from wheatstone.training.pictures import EstimatedPictures, Picture, Renderings
 from wheatstone.training.warp_back import WarpBack
 
@@ -138,7 +147,69 @@ def test_photos_may_be_mixed_with_rendered_pairs(tmp_path):
     assert mixed.item(1, 0, numbers())["key"] == "scene-0"
 
 
+def inpaints(crop=(40, 64), **options):
+    rule = UniformPixels(low_px=12.0, high_px=12.0)
+    return ReturnedInpaints(Boxes(), StereoAugmentation().only(crop=crop), rule, CleanUp(0, 0.0), **options)
+
+
+def test_a_diffusion_item_shows_the_picture_and_only_background_is_to_be_painted():
+    sides = set()
+    for seed in range(8):
+        item = inpaints().item(2, 0, numbers(seed))
+        assert item["warped"].shape == item["target"].shape == (3, 40, 64)
+        assert item["hole"].shape == (1, 40, 64)
+        hole = item["hole"].expand(3, -1, -1)
+        assert torch.equal(item["warped"][~hole], item["target"][~hole])
+        assert not item["warped"][hole].any()
+        widths = item["hole"][0].sum(1)
+        assert set(widths.tolist()) <= {0, 10, 12}  # the step less the fringe, or a box that the side of the crop cuts
+        sides |= {"left" if item["hole"][0, :, :20].sum() > item["hole"][0, :, -20:].sum() else "right"}
+    assert sides == {"left", "right"}
+    one, again = (inpaints().item(0, 0, numbers(3)) for _ in range(2))
+    assert all(torch.equal(one[name], again[name]) for name in ("warped", "hole", "target"))
+
+
+def test_diffusion_items_change_their_colours_alike_and_keep_their_mixed_rims():
+    colourful = replace(inpaints(), augmentation=StereoAugmentation().only(crop=(40, 64), brightness=0.4, hue=0.1))
+    item, plain = colourful.item(0, 0, numbers(1)), inpaints().item(0, 0, numbers(1))
+    assert not torch.allclose(item["target"], plain["target"], atol=0.01)
+    assert torch.equal(item["warped"], item["target"].masked_fill(item["hole"], 0))
+    mixed = inpaints(back=WarpBack(mixed=1.0))
+    items = [mixed.item(0, 0, numbers(seed)) for seed in range(4)]
+    touched = torch.stack([((item["warped"] != item["target"]) & ~item["hole"]).any() for item in items])
+    assert touched.any()
+    assert all(((item["warped"] != item["target"]) & ~item["hole"]).float().mean() < 0.1 for item in items)
+
+
+def test_the_builder_of_diffusion_items_takes_photos_and_refuses_nothing(tmp_path):
+    augmentation = StereoAugmentation().only(crop=(40, 64))
+    common = {"cache": tmp_path / "kept", "scene_size": (64, 96)}
+    photos = write_photos(tmp_path / "photos")
+    data = inpaints_without_truth(photos, augmentation, **common, scenes=None, rule=("uniform:low_px=9", "high_px=9"))
+    assert data.rule == UniformPixels(low_px=9.0, high_px=9.0)
+    assert data.item(0, 0, numbers())["target"].shape == (3, 40, 64)
+    with pytest.raises(InputError, match="name a folder of photos"):
+        inpaints_without_truth(tmp_path / "kept", augmentation, **common, scenes=None)
+
+
+def test_the_recipe_of_diffusion_inpainting_learns_from_photos(tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    settings = ["data.pairs=warp-back", "data.warp_back.mixed=0.5", "data.crop=32,48", "objective.codec_steps=1"]
+    sizes = {"widths": (8, 16), "heads": 1, "vae_widths": (4, 4, 8), "side": 64, "steps": 2}
+    recipe = with_settings(recipes["zerostereo-inpainter-small"], settings)
+    small = replace(recipe.parts["inpainter"], options=sizes)
+    recipe = replace(recipe, parts={"inpainter": small}, steps=2, batch=2)
+    result = train(recipe, photos, tmp_path / "run", device="cpu")
+    assert result.step == 2
+    assert np.isfinite(result.losses["noise"])
+    assert (result.parts["inpainter"] / "model_index.json").is_file()
+
+
 def test_bad_settings_are_refused(tmp_path):
+    with pytest.raises(InputError, match="only the latter has"):
+        inpaint_pairs(tmp_path, 0, warp_back={"mixed": 1.0})
+    with pytest.raises(InputError, match="got 'mono'"):
+        inpaint_pairs(tmp_path, 0, pairs="mono")
     with pytest.raises(InputError, match="multiples of 16, got 50,64"):
         ReturnedFills(Boxes(), (50, 64))
     with pytest.raises(InputError, match="needs such pairs"):

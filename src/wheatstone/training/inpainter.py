@@ -16,6 +16,7 @@ from wheatstone.diffusion.surgery import widen_input
 from wheatstone.errors import CheckpointError, InputError
 from wheatstone.geometry import ForwardWarper
 from wheatstone.synthesis.inpainting import Pooling, StereoInpainting, saved_settings
+from wheatstone.training.ea_filler import ReturnedInpaints, inpaints_without_truth
 from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
 from wheatstone.training.start import drawn_seed
 from wheatstone.training.true_pairs import ScenePairSamples, draw_pair, true_pairs
@@ -139,8 +140,10 @@ def inpaint_pairs(
     cache: str | Path | None = None,
     scenes: int | None = None,
     scene_size: Sequence[int] = (240, 320),
+    pairs: str = "stereo",
+    warp_back: Mapping[str, Any] | None = None,
     official: bool = False,
-) -> InpaintPairs:
+) -> InpaintPairs | ReturnedInpaints:
     """Build the data of `zerostereo-inpainter` and its small form.
 
     Args:
@@ -152,19 +155,27 @@ def inpaint_pairs(
         cache: keeps rendered scenes.
         scenes: number of scenes to render when nothing was given; None refuses.
         scene_size: their height and width.
-        official: see `InpaintPairs`.
+        pairs: `stereo`, or `warp-back`: then `folder` holds photos, which travel to another view and back; without photos,
+            rendered left views do.
+        warp_back: settings of these, see `inpaints_without_truth`.
+        official: see `InpaintPairs`; nothing was published for `warp-back`.
 
     Raises:
         InputError: no data set, or a crop that has no latent.
     """
     del seed
+    if pairs not in ("stereo", "warp-back") or (pairs == "stereo" and warp_back):
+        raise InputError(f"data.pairs is stereo or warp-back, and only the latter has data.warp_back; got {pairs!r}")
     if len(crop) != 2 or any(side % _CELL or side < _CELL for side in crop):
         raise InputError(f"data.crop must be two multiples of {_CELL}, got {','.join(str(side) for side in crop)}")
-    samples = true_pairs(folder, cache, scenes=scenes, scene_size=scene_size, mixture="zerostereo-mix")
     colours = {"brightness": 0.4, "contrast": 0.4, "saturation": (0.0, 1.4), "hue": 0.159}
     chosen = {**colours, "resize": "bilinear" if official else "edge-aware", **(augmentation or {})}
-    pair = (int(crop[0]), int(crop[1]))
-    return InpaintPairs(samples, StereoAugmentation(official=official).only(crop=pair, **chosen), official)
+    drawn = StereoAugmentation(official=official).only(crop=(int(crop[0]), int(crop[1])), **chosen)
+    if pairs == "warp-back":
+        places: dict[str, Any] = {"cache": cache or folder, "scenes": scenes, "scene_size": scene_size}
+        return inpaints_without_truth(folder, drawn, **places, **(warp_back or {}))
+    samples = true_pairs(folder, cache, scenes=scenes, scene_size=scene_size, mixture="zerostereo-mix")
+    return InpaintPairs(samples, drawn, official)
 
 
 _OBJECTIVE = "wheatstone.objectives.inpainting:InpaintingNoise"
