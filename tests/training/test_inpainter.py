@@ -213,6 +213,14 @@ def test_the_small_recipe_makes_its_codec_first_and_resumes_to_the_bit(tmp_path)
     assert view.hole.any()
 
 
+def test_the_plan_looks_at_both_stages():
+    data = InpaintPairs(Pairs(), plain((32, 32)))
+    plan = dry_run(small(), data, device="cpu")
+    assert "reconstruction x 1, prior x 0.006 in the first 2 steps; noise x 1" in plan.text()
+    alone = [dry_run(small(codec_steps=steps), data, device="cpu").memory.activations for steps in (0, 4)]
+    assert plan.memory.activations == max(alone) > min(alone) > 0
+
+
 def test_a_small_result_starts_either_recipe(tmp_path):
     part = small_inpainter(widths=(8, 16), heads=1, vae_widths=(4, 4, 8), side=64, steps=3)
     part.save_pretrained(tmp_path / "inpainter")

@@ -128,7 +128,7 @@ def dry_run(
 
 
 def _one_step(state: RunState, source: DataSource, split: Split) -> tuple[Memory, float, str]:
-    """One real step on the first batch; memory as the device counts it, or what the forward pass keeps."""
+    """One real step of each stage of the loss, on the first batch; memory as the device counts it, or what is kept for it."""
     recipe, processes = state.recipe, state.processes
     loss = StepLoss(recipe.objective(), state.modules, processes, recipe.seed, recipe.precision)
     stream = micro_batches(source, split, recipe.seed, rank=processes.process_index, steps=range(1))
@@ -136,21 +136,36 @@ def _one_step(state: RunState, source: DataSource, split: Split) -> tuple[Memory
     on_gpu = processes.device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(processes.device)
-    began = time.monotonic()
-    kept: dict[int, int] = {}
-    with saved_bytes(state.modules, kept):
-        gradients = loss.backward(micros[:1], 0, state.scaler.scale)
-    if on_gpu:
-        state.scaler.unscale_(state.optimiser)
-        state.scaler.step(state.optimiser)
-        torch.cuda.synchronize(processes.device)
-    seconds = (time.monotonic() - began) * len(micros)
+    activations, seconds, texts = 0, 0.0, []
+    for step, until in _stages(loss.objective, recipe.steps):
+        began = time.monotonic()
+        kept: dict[int, int] = {}
+        with saved_bytes(state.modules, kept):
+            gradients = loss.backward(micros[:1], step, state.scaler.scale)
+        if on_gpu:
+            state.scaler.unscale_(state.optimiser)
+            state.scaler.step(state.optimiser)
+            state.scaler.update()
+            torch.cuda.synchronize(processes.device)
+        state.optimiser.zero_grad()
+        seconds = max(seconds, (time.monotonic() - began) * len(micros))
+        activations = max(activations, sum(kept.values()))
+        terms = ", ".join(
+            f"{name} x {weight:g}" for name, weight in zip(gradients.names, gradients.weights, strict=True)
+        )
+        texts.append(terms + until)
     trained = sum(p.numel() * p.element_size() for p in state.parameters)
     weights = sum(_bytes(network.state_dict()) for network in state.modules.values())
     mean = sum(_bytes(tensors) for tensors in state.mean.state.values()) if state.mean is not None else 0
     peak = int(torch.cuda.max_memory_allocated(processes.device)) if on_gpu else None
-    terms = ", ".join(f"{name} x {weight:g}" for name, weight in zip(gradients.names, gradients.weights, strict=True))
-    return Memory(weights, trained, 2 * trained, mean, sum(kept.values()), peak), seconds, terms
+    return Memory(weights, trained, 2 * trained, mean, activations, peak), seconds, "; ".join(texts)
+
+
+def _stages(objective: Any, steps: int) -> list[tuple[int, str]]:
+    """A step of every stage of the loss, and what to say behind its terms: some train a codec alone at first."""
+    first = min(getattr(objective, "codec_steps", 0), steps)
+    stages = [(0, f" in the first {first} steps")] if first else []
+    return [*stages, *([(first, "")] if first < steps else [])]
 
 
 def saved_bytes(modules: Mapping[str, nn.Module], kept: dict[int, int]) -> Any:
