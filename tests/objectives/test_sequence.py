@@ -76,8 +76,25 @@ def test_a_split_changes_nothing():
         assert sum(float(p[name][1]) for p in parts) == pytest.approx(float(count), rel=1e-6), name
 
 
+def test_an_image_can_count_the_same_however_much_of_it_is_labelled():
+    batch = make_batch()
+    batch["valid"][1] = False
+    batch["valid"][1, 0, 3, 5:8] = True
+    off = batch["disparity"] + torch.tensor([9.0, 2.0, 1.0]).view(3, 1, 1, 1)
+    total, count, _ = SequenceLoss(per_item=True)({"matcher": FixedMatcher([off])}, batch, 0, [])["sequence"]
+    assert (float(total), float(count)) == (pytest.approx(3.0, rel=1e-5), 2)  # image 0 has no truth
+    with pytest.raises(InputError, match="per_item"):
+        SequenceLoss(per_item=True, official=True)
+
+
 @pytest.mark.parametrize(
-    "settings", [{}, {"initial": 1.0, "edge_weight": 2.0}, {"saturate": True, "max_disparity": 9.0, "official": True}]
+    "settings",
+    [
+        {},
+        {"initial": 1.0, "edge_weight": 2.0},
+        {"per_item": True},
+        {"saturate": True, "max_disparity": 9.0, "official": True},
+    ],
 )
 def test_counts_need_no_network(settings):
     batch, loss = make_batch(), SequenceLoss(**settings)

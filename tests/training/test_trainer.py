@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from wheatstone.errors import InputError, OutputError, TrainingError
 from wheatstone.training import Build, Schedule, recipes, train
 from wheatstone.training.schedule import learning_rate_factor
+from wheatstone.training.trainer import objective_of
 
 from .tiny import RECIPE, TinyData
 
@@ -127,6 +128,15 @@ def test_the_first_weights_depend_on_the_seed_alone_and_leave_the_global_generat
     assert_same(weights(tmp_path / "first"), weights(tmp_path / "again"))
     first, other = weights(tmp_path / "first"), weights(tmp_path / "other")
     assert not torch.equal(first["0.weight"], other["0.weight"])
+
+
+def test_an_objective_that_changes_over_the_training_is_told_how_long_it_is():
+    taught = Build("wheatstone.objectives.s2dkd:S2DKD", {"ramp": 0.1})
+    assert objective_of(replace(RECIPE, objective=taught, steps=70)).factor(0) == 0
+    assert objective_of(replace(RECIPE, objective=taught, steps=70)).factor(7) == 1
+    fixed = replace(taught, options={**taught.options, "total_steps": 10})
+    assert objective_of(replace(RECIPE, objective=fixed, steps=70)).factor(1) == 1
+    objective_of(RECIPE)  # one that does not ask is not told
 
 
 def test_half_precision_result_loads_back(tmp_path):
