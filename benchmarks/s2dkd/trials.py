@@ -1,0 +1,127 @@
+"""What is trained: the first stage, once, and the second one with every teacher, variant and seed."""
+
+import argparse
+import json
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from rows import Run
+
+from wheatstone.objectives.s2dkd import VARIANTS
+from wheatstone.training import Build, Recipe, recipes
+from wheatstone.training.order import DataSource
+
+BEFORE, SPARSE, DENSE = "before", "sparse", "dense"
+PLAIN = {
+    BEFORE: "before fine-tuning",
+    SPARSE: "sparse truth alone",
+    DENSE: "dense truth (out of reach)",
+}
+"""Rows without a teacher."""
+
+TEACHERS = {"spoilt": "spoilt true depth", "estimated": "embedded depth"}
+DEFAULT = "kl_spatial"
+_PLAIN_TEACHER = "none"
+_FIRST, _SECOND = recipes["mono2stereo-pretrain-small"], recipes["mono2stereo-finetune-small"]
+
+
+@dataclass(frozen=True)
+class Trial(Run):
+    """A fine-tuning; `depth` is its teacher, `row` the variant."""
+
+    base: str = field(default="", compare=False)
+    """Name of the pre-trained matcher it starts from."""
+
+    @property
+    def name(self) -> str:
+        return f"{super().name}-{self.base[-8:]}"
+
+
+def pretraining(options: argparse.Namespace) -> Trial:
+    """The first stage: pairs made of the left views of rendered scenes, with spoilt depth."""
+    making = {
+        **{name: value for name, value in _FIRST.data.options.items() if name != "confident"},
+        "augmentation": _augmentation(_FIRST, options),
+        "scenes": options.pretrain_scenes,
+        "size": tuple(options.size),
+        "draws": 1,
+        "confident": False,
+    }
+    recipe = _sized(_FIRST, options, Build("pairs:series_pairs", making), options.pretrain_steps)
+    return Trial(_PLAIN_TEACHER, "pretrain", 0, recipe)
+
+
+def fine_tunings(options: argparse.Namespace, steps: int) -> list[Trial]:
+    """All fine-tunings: all rows with one seed, then with the next, so that a stopped series has whole tables."""
+    base = pretraining(options).name
+    rows = [(_PLAIN_TEACHER, SPARSE)]
+    rows += [("spoilt", variant) for variant in options.variants]
+    rows += [("estimated", variant) for variant in options.estimated_variants]
+    rows += [(_PLAIN_TEACHER, DENSE)] if options.dense else []
+    return [
+        Trial(teacher, row, seed, _fine_tuning(options, teacher, row, seed, steps), base)
+        for seed in range(options.first_seed, options.first_seed + options.seeds)
+        for teacher, row in rows
+    ]
+
+
+def _fine_tuning(options: argparse.Namespace, teacher: str, row: str, seed: int, steps: int) -> Recipe:
+    """All share everything but truth, teacher and variant."""
+    augmentation = _augmentation(_SECOND, options)
+    size = {"size": tuple(options.size), "augmentation": augmentation}
+    supervised = dict(_SECOND.objective.options["supervised"])
+    if row == DENSE:
+        target = "taught:dense_pairs"
+        data: dict[str, Any] = {**size, "scenes": options.scenes}
+    else:
+        target = "wheatstone.training.taught_data:taught_pairs"
+        errors = {"blur": options.blur} if teacher != "estimated" else None
+        data = {**size, "scenes": options.scenes, "without": "scenes", "teacher": "embedded", "errors": errors}
+        data["lidar"] = lidar_of(options)
+    if teacher == _PLAIN_TEACHER:
+        loss = Build("wheatstone.objectives.sequence:SequenceLoss", supervised)
+    else:
+        settings = dict(setting.split("=", 1) for setting in options.set or [])
+        chosen = {name: json.loads(value) for name, value in settings.items()}
+        distilled = {"supervised": supervised, "variant": row, "gradient_target": options.pull, **chosen}
+        loss = Build("wheatstone.objectives.s2dkd:S2DKD", distilled)
+    recipe = _sized(_SECOND, options, Build(target, data), steps)
+    return replace(recipe, objective=loss, seed=seed, optimiser=replace(recipe.optimiser, lr=options.lr))
+
+
+def lidar_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the scanner."""
+    return {"spacing": options.spacing, "step": options.step}
+
+
+def _augmentation(recipe: Recipe, options: argparse.Namespace) -> dict[str, Any]:
+    return {**recipe.data.options["augmentation"], "crop": tuple(options.crop)}
+
+
+def _sized(recipe: Recipe, options: argparse.Namespace, data: Build, steps: int) -> Recipe:
+    return replace(
+        recipe,
+        data=data,
+        steps=steps,
+        batch=options.batch,
+        precision=options.precision,
+        evaluate=None,
+        save_every=max(50, steps // 10),
+        log_every=max(1, steps // 20),
+    )
+
+
+def source_of(trial: Trial, cache: Path) -> DataSource:
+    """The data of a training; its seed draws the scans."""
+    source: DataSource = trial.recipe.data(folder=cache, cache=cache, seed=trial.seed)
+    return source
+
+
+def known_variants() -> list[str]:
+    return list(VARIANTS)
+
+
+def digest(values: Any) -> str:
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,69 @@
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "s2dkd"
+TINY = "--steps 1 --pretrain-steps 1 --pretrain-scenes 2 --seeds 1 --scenes 2 --development 1 --tests 1 --batch 1 --crop 32,64"
+FEW = "--size 48,80 --spacing 1 --variants kl_spatial gradient --estimated-variants --no-dense"
+
+
+@pytest.fixture
+def main(monkeypatch):
+    """Its own folder and the ablation's are where it looks for its modules, as when a user runs it."""
+    monkeypatch.delenv("WHEATSTONE_DATA", raising=False)
+    for folder in (SCRIPT.parent / "zerostereo_ablation", SCRIPT):
+        monkeypatch.syspath_prepend(str(folder))
+    threads = torch.get_num_threads()
+    yield runpy.run_path(str(SCRIPT / "__main__.py"), run_name="s2dkd")["main"]
+    torch.set_num_threads(threads)
+
+
+def test_tiny_series_prints_its_tables_and_goes_on_where_it_stopped(tmp_path, capsys, main):
+    def series():
+        assert main([str(tmp_path), *TINY.split(), *FEW.split()]) == 0
+        return capsys.readouterr().out, json.loads((tmp_path / "summary.json").read_text())
+
+    printed, summary = series()
+    assert "[3/3]" in printed
+    assert "| - | sparse truth alone | 1 |" in printed
+    assert "| spoilt true depth | `gradient` | 1 |" in printed
+    assert "Change against sparse truth alone, seed by seed" in printed
+    assert "Smallest end-point error in the edge band there: `" in printed
+    assert summary["complete"]
+    assert [run["row"] for run in summary["runs"]] == ["sparse", "kl_spatial", "gradient"]
+    assert "distillation" in summary["runs"][1]["losses"]
+    assert "distillation" not in summary["runs"][0]["losses"]
+    starts = {json.dumps(run["recipe"]["parts"], sort_keys=True) for run in summary["runs"]}
+    assert len(starts) == 1
+    figures = summary["before"]["fresh"]
+    assert {"all/epe", "edge/epe", "above/epe", "edge/bad_2"} <= set(figures)
+
+    (lost,) = (tmp_path / "results").glob("spoilt-gradient-0-*.json")  # as if it had been stopped before this run
+    lost.unlink()
+    printed, again = series()
+    assert "spoilt gradient seed 0" in printed
+    assert "none sparse seed 0" not in printed
+    assert again["runs"][2]["figures"] == summary["runs"][2]["figures"]
+    assert again["before"] == summary["before"]
+    assert main([str(tmp_path), *TINY.split(), *FEW.split(), "--spacing", "2"]) == 2
+    assert "use a new folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("--crop 60,160", "multiples of 32"),
+        ("--pull 0", "must be positive"),
+        ("--variants best", "invalid choice"),
+        ("--tests 0", "only --workers and --first-seed may be 0"),
+    ],
+)
+def test_wrong_options_are_named_before_anything_is_made(tmp_path, capsys, main, wrong, said):
+    with pytest.raises(SystemExit) as stop:
+        main([str(tmp_path / "out"), *wrong.split()])
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
