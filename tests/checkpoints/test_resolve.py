@@ -85,3 +85,11 @@ def test_embedded_is_what_ships_for_that_place(kind):
     entry = model_entry("embedded", kind)
     assert (entry.ships, entry.kind) == (True, kind)
     assert model_entry("embedded") is None
+
+
+def test_a_mirror_is_named_only_where_it_is_looked_at(tmp_path):
+    with pytest.raises(CheckpointError, match="no weights for 'the base model'") as given:
+        resolve_weights("the base model", str(tmp_path / "none"))
+    assert "MIRROR" not in str(given.value)
+    with pytest.raises(CheckpointError, match="WHEATSTONE_MIRROR_NOBODY"):
+        resolve_weights("nobody")

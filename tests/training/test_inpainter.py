@@ -247,8 +247,11 @@ def test_without_data_the_small_recipe_renders_and_the_full_one_says_what_to_giv
     assert all(torch.equal(item[name], again[name]) for name in ("warped", "hole", "target"))
     assert item["hole"].any()
     assert not item["hole"].all()
-    with pytest.raises(InputError, match="--data"):
+    with pytest.raises(InputError, match=r"needs data: name with --data .* zerostereo-mix=ROOT"):
         inpaint_pairs(tmp_path, 0, cache=tmp_path)
+    nowhere = replace(recipes["zerostereo-inpainter"].parts["inpainter"], options={"start": str(tmp_path / "none")})
+    with pytest.raises(CheckpointError, match="--start PATH"):
+        dry_run(replace(recipes["zerostereo-inpainter"], parts={"inpainter": nowhere}), None, device="cpu")
 
 
 def test_settings_of_the_codec_stage_are_checked():

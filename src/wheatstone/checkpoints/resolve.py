@@ -65,9 +65,10 @@ def resolve_weights(
     how = (
         f"{name}=PATH on the command line, weights=PATH in Python" if name in MODELS else "its path instead of the name"
     )
+    # a mirror stands for the address of a name; places that were given are not looked for there
+    mirrored = f", or name a mirror in {mirror_variable(name)}" if weights is None else ""
     raise CheckpointError(
-        f"no weights for {name!r}: {'; '.join(failures)}. Give a local folder or file ({how}), "
-        f"or name a mirror in {mirror_variable(name)}"
+        f"no weights for {name!r}: {'; '.join(failures)}. Give a local folder or file ({how}){mirrored}"
     )
 
 

@@ -206,7 +206,7 @@ _SMALL = Recipe(
     parts={"inpainter": Build("wheatstone.training.inpainter:small_inpainter")},
     objective=Build(_OBJECTIVE, {"codec_steps": 300, "kl": 0.006}),
     data=Build(_DATA, {"crop": (64, 96), "scenes": 480, "scene_size": (80, 120)}),
-    steps=1800,
+    steps=1200,
     batch=4,
     optimiser=Optimiser(lr=1e-3, weight_decay=0.01, betas=(0.9, 0.99), rates={"inpainter.vae": 2.0}),
     schedule=Schedule("cosine", warmup=0.02, final=0.02),

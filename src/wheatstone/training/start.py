@@ -22,8 +22,8 @@ def start_weights(build: Build, start: str | None) -> Part:
     """Build a part and, if `start` says so, give it weights.
 
     A builder function with an argument `start` gets it, whatever it means there (to the class of a part it means something of
-    its own, if anything). Otherwise it is a folder that `save_pretrained`
-    wrote (a run's OUT/ROLE, for example), or a file or address that the part's own loader reads (published layouts too).
+    its own, if anything). Otherwise it is a folder that `save_pretrained` wrote (a run's OUT/ROLE, for example), or a file or
+    address that the part's own loader reads (published layouts too).
 
     Args:
         build: of the part.
@@ -33,12 +33,12 @@ def start_weights(build: Build, start: str | None) -> Part:
         CheckpointError: no weights there, or of another part or size.
         InputError: the part cannot be given weights.
     """
+    started = not inspect.isclass(build.function()) and build.takes("start")
     if start is None:
-        part: Part = build()
-        return part
-    if not inspect.isclass(build.function()) and build.takes("start"):
+        return _unstarted(build, started)
+    if started:
         return build(start=start)
-    part = build()
+    part: Part = build()
     given = _given(part, start)
     if part.network is None or given.network is None:
         raise InputError(f"{part.name!r} has no weights, so it cannot start from {start}")
@@ -51,6 +51,16 @@ def start_weights(build: Build, start: str | None) -> Part:
             f"{detail!r} differs. Set the part's options to these, or start from other weights"
         )
     part.network.load_state_dict(state)
+    return part
+
+
+def _unstarted(build: Build, started: bool) -> Part:
+    try:
+        part: Part = build()
+    except CheckpointError as error:
+        if not started:
+            raise
+        raise CheckpointError(f"{error}. A training starts from what --start PATH names") from error
     return part
 
 

@@ -36,8 +36,8 @@ __all__ = ["DatasetPairs", "MadePairs", "check_making", "made_pairs", "stereo_pa
 BACKGROUND = "background"
 
 _WHAT_TO_GIVE = (
-    "name with --data a folder that `wheatstone generate` wrote, MfS35K, NAME=PATH of a public data set, or photos to make "
-    "pairs of while it trains"
+    "name with --data a folder that `wheatstone generate` wrote, MfS35K, NAME=PATH of a public data set, scenes=SEED:COUNT to "
+    "render pairs, or photos to make pairs of while it trains"
 )
 
 

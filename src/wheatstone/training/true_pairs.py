@@ -72,13 +72,16 @@ def true_pairs(
     Raises:
         InputError: no data, and none to be rendered.
     """
-    if cache is not None and Path(folder) == Path(cache) and scenes is not None:
+    what_to_give = (
+        "name with --data stereo pairs with true disparity: a folder, NAME=PATH of a public data set, "
+        f"{mixture}=ROOT for the published mixture, or scenes=SEED:COUNT to render some"
+    )
+    if cache is not None and Path(folder) == Path(cache):
+        if scenes is None:
+            raise InputError(f"this recipe needs data: {what_to_give}")
         high, wide = (int(side) for side in scene_size)
         return ScenePairSamples(SceneCache(Path(cache), scenes, (high, wide), (0.0, 1.0)))
     try:
         return load_dataset(folder)
     except (InputError, DatasetError) as error:
-        raise InputError(
-            f"{error}. Name with --data stereo pairs with true disparity: a folder, NAME=PATH of a public data set, or "
-            f"{mixture}=ROOT for the published mixture"
-        ) from error
+        raise InputError(f"{error}; {what_to_give}") from error
