@@ -59,7 +59,7 @@ def test_synthesizers_by_the_published_protocol_with_a_page(folder, capsys):
     options = ("--depth", "row-prior", "--square", 64, "--json", figures, "--limit", 1)
     assert _run("synthesizer", "warp", f"middlebury-2014={folder}", "--protocol", "genstereo", *options) == 0
     out = capsys.readouterr().out
-    assert out.startswith("synthesizer warp on middlebury-2014 by the protocol genstereo, changed\n")
+    assert out.startswith("synthesizer warp on middlebury-2014, protocol genstereo, changed\n")
     assert "no true geometry: the disparity is the inverse depth of row-prior" in out
     assert "as the matcher sgbm finds it" in out
     stored = json.loads(figures.read_text())
@@ -133,7 +133,7 @@ def test_the_switches_reach_the_protocol(folder, capsys):
 def test_rendered_scenes_have_every_region(capsys):
     assert _run("matcher", "sgbm", "scenes=900000:1", "--region", "noc", "all", "occ") == 0
     out = capsys.readouterr().out
-    assert out.startswith("matcher sgbm on scenes=900000:1 by the protocol wheatstone, changed\n")
+    assert out.startswith("matcher sgbm on scenes=900000:1, protocol wheatstone, changed\n")
     assert out.index("pixels that both views see") < out.index("all pixels") < out.index("occluded pixels")
 
 

@@ -9,6 +9,7 @@ import torch
 from tests.generation.pairs import HEIGHT, WIDTH, make_pair, save_pair
 
 from wheatstone.errors import InputError, OutputError
+from wheatstone.evaluation.controls import ConstantDisparity
 from wheatstone.files import Calibration, decode_png, read_disparity
 from wheatstone.generation import MatchSettings, find_image_pairs, match_pairs
 from wheatstone.generation.match_files import PRODUCTS, PairResult, write_pair
@@ -101,6 +102,8 @@ def test_another_configuration_or_other_pictures_are_refused(matched, folders, t
         match_pairs(pairs, out, load_matcher("sgbm"), MatchSettings(calibration=CAMERA, consistency_px=2.0))
     with pytest.raises(OutputError, match="max_disparity was auto, is now 32"):
         match_pairs(pairs, out, load_matcher("sgbm", max_disparity=32), MatchSettings(calibration=CAMERA))
+    with pytest.raises(OutputError, match=r"\(parts\.matcher\.part was sgbm, is now constant\)"):
+        match_pairs(pairs, out, ConstantDisparity(3.0), MatchSettings(calibration=CAMERA))
     save_pair(tmp_path / "a.png", tmp_path / "r.png", seed=7)
     other = find_image_pairs(tmp_path / "a.png", tmp_path / "r.png")
     summary = match_pairs(other, out, load_matcher("sgbm"), MatchSettings(calibration=CAMERA))
@@ -112,6 +115,12 @@ def test_another_configuration_or_other_pictures_are_refused(matched, folders, t
     (tmp_path / "odd" / "match.json").write_text("{")
     with pytest.raises(OutputError, match="no header of matches"):
         match_pairs(other, tmp_path / "odd", load_matcher("sgbm"))
+
+
+def test_one_picture_given_twice_is_told(folders, tmp_path):
+    pairs = find_image_pairs(folders / "l" / "a.png", folders / "l" / "a.png")
+    summary = match_pairs(pairs, tmp_path, load_matcher("sgbm"), MatchSettings(products=("pfm",)))
+    assert "the same picture" in summary.warnings["a.png"][0]
 
 
 def test_an_interrupt_loses_nothing(folders, tmp_path):

@@ -329,11 +329,17 @@ def _manifest_line(
 
 
 def header_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two headers, one phrase a leaf."""
+    """What differs between two headers, one phrase a leaf; of a part that was exchanged only its name."""
     before, after = ({**_leaves(h["config"]), **_leaves(h["parts"], "parts"), "seed": h["seed"]} for h in (old, new))
     missing = object()
     changed = [k for k in sorted({*before, *after}) if before.get(k, missing) != after.get(k, missing)]
-    return [f"{key} was {_short(before.get(key))}, is now {_short(after.get(key))}" for key in changed[:8]]
+    exchanged = tuple(k.removesuffix("part") for k in changed if k.startswith("parts.") and k.endswith(".part"))
+    told = [k for k in changed if k.endswith(".part") or not k.startswith(exchanged)]
+    more = [f"and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
+    return [f"{key} was {_short(before.get(key))}, is now {_short(after.get(key))}" for key in told[:_TOLD]] + more
+
+
+_TOLD = 8  # differences that are spelled out
 
 
 def _leaves(tree: Any, prefix: str = "") -> dict[str, Any]:

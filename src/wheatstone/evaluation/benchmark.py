@@ -163,7 +163,7 @@ def _measure(
     # an item is complete or not in the table at all, so that means compare the same items
     pooled = {name: protocol.pooled([row.figures for row in rows if row.part == name]) for name in parts}
     report = Report(
-        title=_title(kind, next(iter(parts)), samples, protocol),
+        title=f"{kind} {next(iter(parts))} on {_name(samples)}",
         protocol=_switches(protocol),
         columns=protocol.columns,
         parts=list(parts),
@@ -172,12 +172,6 @@ def _measure(
         complete=complete,
     )
     return _with_remarks(report, kind, protocol, skipped, notes)
-
-
-def _title(kind: str, part: str, samples: Any, protocol: Any) -> str:
-    """What was measured on what and, where it is not the house's own way, by which protocol."""
-    own = isinstance(protocol, DepthProtocol) or protocol.name == MatcherProtocol.name
-    return f"{kind} {part} on {_name(samples)}" + ("" if own else f" by the protocol {protocol.name}")
 
 
 def _switches(protocol: Any) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class Report:
 
         console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
         # above the tables, not as their titles: those would be broken at the width of the table
-        console.print(self.title, markup=False, highlight=False)
+        console.print(f"{self.title}, protocol {self.protocol['name']}", markup=False, highlight=False)
         for title, columns in self.groups():
             console.print(f"\n{self.heading(title, columns)}", markup=False, highlight=False)
             console.print(self._mean_table(columns))

@@ -27,6 +27,7 @@ __all__ = ["HEADER", "MatchSettings", "MatchSummary", "match_images", "match_pai
 
 HEADER = "match.json"
 _FORMAT = "wheatstone-match"
+_SAME = "left and right are the same picture: there is no disparity to find"
 
 
 @dataclass(frozen=True)
@@ -199,11 +200,12 @@ class _Run:
             calibration = calibration.at_size(views.left.shape[-1], views.left.shape[-2])
         rectification = measure_rectification(views.left, views.right)
         disparity, consistent = match_images(self.matcher, views, self.settings)
+        warnings = [*rectification.warnings, *([_SAME] if torch.equal(views.left, views.right) else [])]
         about = {
             "pixels_sha256": pixels,
             "config_sha256": self.config_sha256,
             "source": dict(views.sources),
-            "warnings": list(rectification.warnings),
+            "warnings": warnings,
             "rectification": rectification.as_json(),
             "consistency_px": float(self.settings.consistency_px),
             "calibration": None if calibration is None else asdict(calibration),
