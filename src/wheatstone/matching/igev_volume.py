@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from wheatstone.matching.correlation import OnDemandCorrelation, look_up, pyramid
 from wheatstone.matching.igev_layers import ConvBlock, FeatureAttention, norm_and_activate
-from wheatstone.matching.row_bands import bands, least_rows, saturate
+from wheatstone.matching.row_bands import bands, convolve_rows, least_rows, saturate
 
 __all__ = [
     "GeometryLookup",
@@ -96,15 +96,15 @@ def stem_in_bands(
     """
     height, width = left.shape[-2:]
     parts = []
-    least = least_rows(len(left) * stem.conv.in_channels * steps)  # type: ignore[operator]
+    least = least_rows(len(left) * GROUPS * width)
     for start, stop in bands((height - 1) // 2 + 1, width * steps, left.device, 2, least):
         low, high = 2 * start - 1, 2 * stop  # rows that the strided convolution reads
         inner = slice(max(low, 0), min(high, height))
         outer = slice(max(low - 1, 0), min(high + 1, height))
         volume = group_correlation(left[..., outer, :], right[..., outer, :], steps)
-        volume = _conv_rows(stem.conv, volume, outer.start - inner.start + 1, inner.stop - outer.stop + 1)
+        volume = convolve_rows(stem.conv, volume, outer.start - inner.start + 1, inner.stop - outer.stop + 1)
         volume = norm_and_activate(volume, stem.bn).mul_(gates[..., inner, :])
-        volume = _conv_rows(first.conv, volume, inner.start - low, high - inner.stop)
+        volume = convolve_rows(first.conv, volume, inner.start - low, high - inner.stop)
         parts.append(norm_and_activate(volume, first.bn))
     return torch.cat(parts, dim=-2)
 
@@ -137,12 +137,6 @@ def classify_in_bands(conv: nn.Conv3d, volume: Float[Tensor, "B C h w D"]) -> Fl
         scores = saturate(functional.conv3d(band, weight, None, 1, (0, 1, 1)))
         parts.append(soft_argmin(scores[:, 0].permute(0, 3, 1, 2)))
     return torch.cat(parts, dim=-2)
-
-
-def _conv_rows(conv: nn.Module, x: Tensor, above: int, below: int) -> Tensor:
-    """3x3x3 convolution of a band with so many rows of zeros above and below; its other neighbours are part of the band."""
-    x = functional.pad(x, (0, 0, above, below)) if above or below else x
-    return saturate(functional.conv3d(x, conv.weight, None, conv.stride, (1, 0, 1)))  # type: ignore[call-overload]
 
 
 def _conv3d(inputs: int, outputs: int, kernel: int, stride: int = 1) -> ConvBlock:

@@ -5,13 +5,14 @@ regression run over bands of rows, so that the enlarged volume (one cell a pixel
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.matching.row_bands import bands, least_rows, saturate
+from wheatstone.matching.row_bands import bands, convolve_rows, least_rows, saturate
 
 __all__ = [
     "Classifier",
@@ -82,12 +83,11 @@ def _conv3d_bands(
     sizes = [(size - 1) // stride + 1 for size in (depth, height, width)]
     weight: Tensor = conv.weight  # type: ignore[assignment]
     out: Tensor | None = None
-    least = least_rows(shape[0] * shape[1] * depth)
+    least = least_rows(shape[0] * shape[1] * width)
     for start, stop in bands(sizes[1], width * depth, weight.device, stride, least):
         first, last = start * stride - 1, (stop - 1) * stride + 2
         band = rows(max(first, 0), min(last, height))
-        band = functional.pad(band, (0, 0, max(-first, 0), max(last - height, 0)))
-        band = saturate(functional.conv3d(band, weight, None, stride, (1, 0, 1)))
+        band = convolve_rows(conv, band, max(-first, 0), max(last - height, 0))
         if out is None:
             out = band.new_empty(len(band), len(weight), *sizes)
         out[..., start:stop, :] = band
@@ -170,7 +170,18 @@ class Classifier(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B,C,D,h,w]` to `[B,1,D,h,w]`, float32."""
         first, activate, last = self
-        return saturate(last(activate(first(x)))).float()
+        if torch.is_grad_enabled() or self.training or torch.compiler.is_compiling():
+            return saturate(last(activate(first(x)))).float()
+        conv, norm = cast(ConvNorm3d, first)
+        height, parts = x.shape[-2], []
+        least = 2 * least_rows(len(x) * x.shape[1] * x.shape[-1])  # two rows of each band are convolved twice
+        for start, stop in bands(height, x.shape[-1] * x.shape[2], x.device, 1, least):
+            inner = slice(max(start - 1, 0), min(stop + 1, height))  # rows that the second convolution reads
+            outer = slice(max(start - 2, 0), min(stop + 2, height))
+            band = convolve_rows(conv, x[..., outer, :], outer.start - inner.start + 1, inner.stop - outer.stop + 1)
+            band = _norm_in_place(norm, band).relu_()
+            parts.append(convolve_rows(last, band, inner.start - start + 1, stop - inner.stop + 1))
+        return torch.cat(parts, dim=-2).float()
 
 
 def regress(

@@ -6,12 +6,14 @@ outputs as inputs writes over its input. Every number is the same sum as in the 
 """
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Conv2d", "bands", "convolve_bands", "least_rows", "saturate"]
+__all__ = ["Conv2d", "bands", "convolve_bands", "convolve_rows", "least_rows", "saturate"]
 
 # Pixels of a band: 64 channels of them fit into a cache; a GPU wants work enough to be busy.
 CPU_PIXELS = 1 << 14
@@ -91,3 +93,22 @@ def convolve_bands(
         result = functional.conv2d(band, conv.weight, conv.bias, conv.stride, (0, padding))
         out[..., start:stop, :] = saturate(result)
     return out
+
+
+def convolve_rows(
+    conv: nn.Module, band: Float[Tensor, "B C D h w"], above: int, below: int
+) -> Float[Tensor, "B K d r c"]:
+    """Convolve a band of rows of a volume, 3x3x3.
+
+    The rows go last inside: for torch's choice of a library the sizes before the last count (`least_rows`), and rows are few.
+
+    Args:
+        conv: `nn.Conv3d` with kernel 3, padding 1 and no bias.
+        band: the rows, with a neighbour at either end that has no result of its own.
+        above: rows of zeros to put above, where the volume ends.
+        below: the same for below.
+    """
+    band = functional.pad(band, (0, 0, above, below)) if above or below else band
+    weight = cast(Tensor, conv.weight).transpose(-1, -2)
+    result = functional.conv3d(band.transpose(-1, -2), weight, None, cast(tuple[int, ...], conv.stride), (1, 1, 0))
+    return saturate(result.transpose(-1, -2))
