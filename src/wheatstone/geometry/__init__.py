@@ -8,6 +8,7 @@ from wheatstone.geometry.cleanup import (
     resize_disparity,
     sobel_magnitude,
 )
+from wheatstone.geometry.edges import DisparityEdges, disparity_edges, sharpen_disparity
 from wheatstone.geometry.forward import ForwardWarper, Landing, forward_warp
 from wheatstone.geometry.holes import HoleEnds, background_fill, hole_ends, hole_origin, open_mask
 from wheatstone.geometry.padding import Padding, pad_to_multiple
@@ -15,6 +16,7 @@ from wheatstone.geometry.quantiles import quantiles
 from wheatstone.geometry.steps import near_steps
 
 __all__ = [
+    "DisparityEdges",
     "ForwardWarper",
     "HoleEnds",
     "Landing",
@@ -22,6 +24,7 @@ __all__ = [
     "background_fill",
     "backward_warp",
     "clean_disparity",
+    "disparity_edges",
     "forward_warp",
     "hole_ends",
     "hole_origin",
@@ -32,5 +35,6 @@ __all__ = [
     "quantiles",
     "relative_edges",
     "resize_disparity",
+    "sharpen_disparity",
     "sobel_magnitude",
 ]

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from wheatstone.errors import InputError
 
-__all__ = ["clean_disparity", "nearest_refill", "relative_edges", "resize_disparity", "sobel_magnitude"]
+__all__ = ["clean_disparity", "dilate_cross", "nearest_refill", "relative_edges", "resize_disparity", "sobel_magnitude"]
 
 
 def clean_disparity(
@@ -45,7 +45,7 @@ def clean_disparity(
         valid = finite if valid is None else valid & finite
     work = disparity if valid is None else nearest_refill(disparity, ~valid)
     for _ in range(dilate):
-        work = _dilate_cross(work)
+        work = dilate_cross(work)
     edge = sobel_magnitude(work) > threshold * size_scale
     if valid is None:
         return nearest_refill(work, edge)
@@ -137,7 +137,7 @@ def resize_disparity(
     return resized * ratio, spoilt == 0
 
 
-def _dilate_cross(values: Tensor) -> Tensor:
+def dilate_cross(values: Tensor) -> Tensor:
     """Grey dilation with the 3x3 cross; nothing comes from outside the frame."""
     grown = values.clone()
     for grown_part, values_part in (
