@@ -8,7 +8,7 @@ edges), truth is what a laser scanner measures. For a form with gradient g at th
     helpful = sum -g * sign(t - d) / sum |g|        1: every bit of the pull lowers the true error, 0: none on the mean
 
 over the pixels of a region; `share` is how much of the pull lies in that region; `pixels` how many pixels it is worth, as a
-share of all: (sum |g|)^2 / (N sum g^2). Students: `soft`, the truth with blurred edges, a slow error and a little noise; and
+share of all: (sum |g|)^2 / (N sum g^2). Without more words a form has no switch on, not even those that are on by default. Students: `soft`, the truth with blurred edges, a slow error and a little noise; and
 what a matcher predicts (the one that ships, or `--matcher`).
 """
 
@@ -101,7 +101,7 @@ def _cells(row: Mapping[str, float]) -> list[str]:
 def _measured(options: argparse.Namespace, cache: Path) -> dict[str, dict[str, dict[str, float]]]:
     rows: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     forms = {
-        f"{form}{' + ' if switch else ''}{switch}": {"variant": form.split(",")[0], **settings, **more}
+        f"{form}{' + ' if switch else ''}{switch}": {"variant": form.split(",")[0], "local": 0.0, **settings, **more}
         for form, settings in FORMS.items()
         for switch, more in SWITCHES.items()
         if not switch or form in ("kl_spatial", "kl_spatial, windows of 16", "patch_ssi", "gradient", "aligned_l1")

@@ -133,6 +133,23 @@ def test_a_teacher_that_contradicts_the_truth_is_not_believed_there():
     assert taught[:16].any()
 
 
+def test_soft_edges_of_the_teacher_can_be_made_steps():
+    batch = make_batch()
+    disparity = torch.full(SIZE, 4.0)
+    disparity[..., 16:] = 16
+    soft = disparity.clone()
+    soft[..., 14:18] = torch.tensor([6.0, 8.0, 12.0, 14.0])
+    batch |= {"disparity": disparity, "teacher": soft / 5, "teacher_valid": torch.ones(SIZE, dtype=torch.bool)}
+    batch["valid"] = batch["valid"] & (disparity == soft)
+    found = []
+    for sharpen in (0.0, 1.0):
+        outputs = [disparity.clone().requires_grad_()]
+        objective = S2DKD(variant="aligned_l1", where="everywhere", sharpen=sharpen, **FIXED)
+        found.append(float(objective({"matcher": FixedMatcher(outputs)}, batch, 0, [])["divergence"][0]))
+    assert found[0] == pytest.approx(3 * (2 + 4 + 4 + 2) / 32, rel=1e-3)
+    assert found[1] == pytest.approx(0, abs=1e-3)
+
+
 def test_a_fixed_weight_is_the_quoted_sum():
     batch, outputs = make_batch(), predictions(2)
     batch["valid"][2] = batch["valid"][0]
@@ -238,6 +255,7 @@ def test_senseless_settings_and_data_without_a_teacher_are_refused():
         {"floor": 0.0},
         {"ramp": 1.5},
         {"weight": -1.0},
+        {"sharpen": -1.0},
         {"supervised": {"gamma": 2.0}},
         {"temperature": 0.0},
     ):

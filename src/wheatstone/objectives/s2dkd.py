@@ -1,7 +1,7 @@
 """S2DKD: sparse truth for the numbers, a dense monocular map for what lies between (Mono2Stereo, stage two)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wheatstone.errors import InputError
-from wheatstone.geometry import ForwardWarper
+from wheatstone.geometry import ForwardWarper, sharpen_disparity
 from wheatstone.objectives.alignment import Alignment, align_to_disparity, trusted
 from wheatstone.objectives.distillation import Direction, ItemLosses, kl_histogram, kl_spatial, wasserstein
 from wheatstone.objectives.distillation_structure import aligned_l1, gradient, patch_ssi, pearson, rank, ssi
@@ -84,6 +84,9 @@ class S2DKD:
         window: side of the windows of losses that can be computed in windows, px; None is the variant's own.
         options: further settings of the variant.
         minimum: points of truth below which the teacher is aligned with the prediction instead.
+        local: width of a local correction of the alignment (`align_to_disparity`), as a share of the image's; 0 is off.
+        sharpen: px of disparity a pixel from which on a soft edge of the aligned teacher is made a step
+            (`wheatstone.geometry.sharpen_disparity`); 0 leaves soft edges.
         trust: cells of `trust_cell` px in which the aligned teacher is farther from the truth, on the mean, than this many
             times the image's median residual (and 1 px) are not distilled; None trusts all. Cells without truth are trusted.
         trust_cell: px.
@@ -111,6 +114,8 @@ class S2DKD:
     window: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     minimum: int = 32
+    local: float = 0.15
+    sharpen: float = 0.0
     trust: float | None = None
     trust_cell: int = 32
     farthest: float | None = 0.0
@@ -136,8 +141,8 @@ class S2DKD:
         for name, value in positive.items():
             if value is not None and not value > 0:
                 raise InputError(f"S2DKD: {name} must be positive, got {value}")
-        if not (self.weight >= 0 and 0 <= self.ramp <= 1 and 0 <= self.decay <= 1):
-            raise InputError("S2DKD: needs weight >= 0, and ramp and decay in 0..1")
+        if not (min(self.weight, self.local, self.sharpen) >= 0 and 0 <= self.ramp <= 1 and 0 <= self.decay <= 1):
+            raise InputError("S2DKD: needs weight, local and sharpen of 0 or more, and ramp and decay in 0..1")
         self._sequence()  # refuses its own settings
 
     def __call__(
@@ -205,14 +210,7 @@ class S2DKD:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The term's sum; of the last prediction, the sum of the plain losses; and how many images were aligned."""
         base = _base_mask(view, self.where)
-        alignment = align_to_disparity(
-            view.teacher,
-            view.disparity,
-            view.valid,
-            view.known,
-            prediction=predictions[-1].float(),
-            minimum=self.minimum,
-        )
+        alignment = self._aligned(view, predictions[-1].float())
         mask = base & self._believed(alignment, view)
         floor = self._floor(alignment, mask)
         loss = partial(self._loss, teacher=alignment.aligned, mask=mask, generators=generators)
@@ -232,6 +230,20 @@ class S2DKD:
                 )
                 plain = values.sum()
         return total, plain.detach(), (alignment.ok & base.flatten(1).any(1)).sum()
+
+    def _aligned(self, view: "_View", prediction: Tensor) -> Alignment:
+        found = align_to_disparity(
+            view.teacher,
+            view.disparity,
+            view.valid,
+            view.known,
+            prediction=prediction,
+            minimum=self.minimum,
+            local=self.local,
+        )
+        if self.sharpen == 0:
+            return found
+        return replace(found, aligned=sharpen_disparity(found.aligned, view.known, threshold=self.sharpen))
 
     def _loss(
         self, prediction: Tensor, teacher: Tensor, mask: Tensor, generators: Sequence[torch.Generator]
