@@ -87,6 +87,8 @@ def test_missing_broken_and_mixed_files(tmp_path):
     cv2.imwrite(str(tmp_path / "right" / "c.png"), np.zeros((5, 5, 3), np.uint8))
     np.save(tmp_path / "confidence" / "d.npy", np.full((12, 16), 2.0, np.float32))
     dataset = load_dataset(tmp_path)
-    for index, reason in enumerate(("cannot be read", "not a readable", "right is 5 x 5", r"within 0\.\.1")):
+    for index, reason in enumerate(
+        (r"right.a.png: missing; .* expected as", "not a readable", "right is 5 x 5", r"within 0\.\.1")
+    ):
         with pytest.raises(DatasetError, match=reason):
             dataset[index]

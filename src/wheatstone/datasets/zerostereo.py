@@ -25,6 +25,7 @@ from wheatstone.samples import StereoSample
 __all__ = ["PRODUCTS", "ZeroStereoDataset", "detect", "load"]
 
 PRODUCTS = ("left", "right", "disparity", "confidence", "mask_nocc", "mask_inpaint")
+_LAYOUT = f"[.../]{{{','.join(PRODUCTS)}}}/NAME, disparity and confidence .npy, or a list of those six paths a line"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ZeroStereoDataset(StereoDataset):
         self.root = Path(root) if root is not None else (path.parent if path.is_file() else path)
         self.entries = _from_list(path, self.root) if path.is_file() else _from_folders(path)
         if not self.entries:
-            raise DatasetError(f"{path}: no sample in ZeroStereo's layout (left/ beside disparity/ with .npy files)")
+            raise DatasetError(f"{path}: no sample found; ZeroStereo's layout is expected as {_LAYOUT}")
         self.keys = [entry.key for entry in self.entries]
 
     def read(self, index: int) -> StereoSample:
@@ -82,6 +83,8 @@ class ZeroStereoDataset(StereoDataset):
             DatasetError: a file that is missing, broken or of another size.
         """
         entry = self.entries[index]
+        if missing := [path for path in entry.paths if not path.is_file()]:
+            raise DatasetError(f"{missing[0]}: missing; ZeroStereo's layout is expected as {_LAYOUT}")
         try:
             left, right = read_image(entry.paths[0])[0], read_image(entry.paths[1])[0]
             disparity, valid = (t[0] for t in read_disparity(entry.paths[2]))
