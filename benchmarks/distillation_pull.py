@@ -8,8 +8,9 @@ edges), truth is what a laser scanner measures. For a form with gradient g at th
     helpful = sum -g * sign(t - d) / sum |g|        1: every bit of the pull lowers the true error, 0: none on the mean
 
 over the pixels of a region; `share` is how much of the pull lies in that region; `pixels` how many pixels it is worth, as a
-share of all: (sum |g|)^2 / (N sum g^2). Without more words a form has no switch on, not even those that are on by default. Students: `soft`, the truth with blurred edges, a slow error and a little noise; and
-what a matcher predicts (the one that ships, or `--matcher`).
+share of all: (sum |g|)^2 / (N sum g^2). Students: `soft`, the truth with blurred edges, a slow error and a little noise; and
+what a matcher predicts (the one that ships, or `--matcher`). A form has only those switches on that it is named after, not even
+those that are on by default.
 """
 
 import argparse
@@ -58,7 +59,8 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "trust": {"trust": 2.0, "trust_cell": 16},
     "sharpen, local": {"sharpen": 1.0, "local": 0.15},
 }
-REGIONS = ("all", "edge", "above")
+REGIONS = {"all": "all", "edge": "edges", "above": "no labels"}
+STUDENTS = ("soft", "matcher")
 FIRST_SEED = 2_000_000  # scenes that no training sees
 
 
@@ -84,18 +86,15 @@ def main() -> None:
         found = _measured(options, options.cache or Path(temporary))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))
-    for student in ("soft", "matcher"):
-        print(f"\nstudent: {student}\n")
-        print("| form | helpful: all | edges | without labels | share at edges | pixels |\n|---|---|---|---|---|---|")
-        for form, row in found.items():
-            print(f"| {form} | " + " | ".join(_cells(row[student])) + " |")
+    heads = [f"{student}: {region}" for student in STUDENTS for region in REGIONS.values()]
+    print(f"| form | {' | '.join(heads)} | share at edges | pixels |\n|{'---|' * (len(heads) + 3)}")
+    for form, row in found.items():
+        print(f"| {form} | {' | '.join(_cells(row))} |")
 
 
-def _cells(row: Mapping[str, float]) -> list[str]:
-    return [f"{row[f'helpful/{region}']:+.2f}" for region in REGIONS] + [
-        f"{100 * row['share/edge']:.0f} %",
-        f"{100 * row['pixels']:.0f} %",
-    ]
+def _cells(row: Mapping[str, Mapping[str, float]]) -> list[str]:
+    helpful = [f"{row[student][f'helpful/{region}']:+.2f}" for student in STUDENTS for region in REGIONS]
+    return helpful + [f"{100 * row['matcher'][name]:.0f} %" for name in ("share/edge", "pixels")]
 
 
 def _measured(options: argparse.Namespace, cache: Path) -> dict[str, dict[str, dict[str, float]]]:
