@@ -51,6 +51,34 @@ def test_truncated_file_is_named(tmp_path, name, keep):
         load_state(path)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "w.pth"])
+def test_what_stands_in_for_weights_is_told_from_weights(tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4\n")
+    with pytest.raises(CheckpointError, match=f"{name}: is a pointer of Git LFS"):
+        load_state(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>", b"root:x:0:0\n", b"q"])
+def test_a_text_is_no_weight_file(tmp_path, content):
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"w\.pth: is not a weight file torch can read, it begins with b'"):
+        load_state(tmp_path / "w.pth")
+
+
+def test_damaged_files_raise_one_kind_of_error(tmp_path):
+    path, refused = tmp_path / "w.pth", 0
+    for new in (False, True):
+        torch.save(STATE, path, _use_new_zipfile_serialization=new)
+        whole = path.read_bytes()
+        for place in range(3, len(whole), 11):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+            try:
+                load_state(path)
+            except CheckpointError:
+                refused += 1
+    assert refused > 50  # damage within the numbers goes unseen
+
+
 def test_missing_file_and_empty_folder(tmp_path):
     with pytest.raises(CheckpointError, match="no such weight file"):
         load_state(tmp_path / "none.pth")

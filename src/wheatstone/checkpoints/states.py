@@ -1,6 +1,7 @@
 """Weight files to state dicts: nothing in a file is ever executed, and every key and shape is accounted for."""
 
 import json
+import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -27,6 +28,18 @@ WEIGHT_NAMES = (
 )
 # Keys under which training scripts wrap the state dict they save.
 WRAPPERS = ("state_dict", "model_state_dict", "model")
+# What torch's reader of a broken pickle lets through, found by damaging files byte by byte.
+_BROKEN = (
+    RuntimeError,
+    EOFError,
+    ValueError,
+    OSError,
+    LookupError,
+    AssertionError,
+    TypeError,
+    AttributeError,
+    struct.error,
+)
 SHOWN = 5
 
 
@@ -88,12 +101,31 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
         return state
     if not path.is_file():
         raise CheckpointError(f"{path}: no such weight file")
+    begins = _beginning(path)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
         except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError(f"{path}: broken or truncated safetensors file ({error})") from error
+    if begins and not begins.startswith((b"PK", b"\x80")):  # zip archives and pickles
+        raise CheckpointError(f"{path}: is not a weight file torch can read, it begins with {begins[:20]!r}")
     return _tensors_of(_restricted_load(path), path)
+
+
+def _beginning(path: Path) -> bytes:
+    """The first bytes of a file; what stands in for weights that were never fetched is refused by name.
+
+    Raises:
+        CheckpointError: unreadable, or a pointer of Git LFS.
+    """
+    try:
+        with path.open("rb") as stream:
+            begins = stream.read(64)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if begins.startswith(b"version https://git-lfs"):
+        raise CheckpointError(f"{path}: is a pointer of Git LFS, not the weights: fetch them with `git lfs pull`")
+    return begins
 
 
 def _restricted_load(path: Path) -> Any:
@@ -106,7 +138,7 @@ def _restricted_load(path: Path) -> Any:
                 "Ask its author for a safetensors file or a plain state dict"
             ) from error
         raise CheckpointError(f"{path}: is not a weight file torch can read ({error})") from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+    except _BROKEN as error:
         raise CheckpointError(f"{path}: broken or truncated weight file ({type(error).__name__}: {error})") from error
 
 
