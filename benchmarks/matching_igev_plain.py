@@ -38,13 +38,13 @@ def _pyramid(volume: Tensor, levels: int) -> list[Tensor]:
 def igev_plain(network: IgevNetwork, left: Tensor, right: Tensor, iterations: int) -> Tensor:
     """Disparity of images in 0..1 after so many iterations, `[1,1,H,W]`."""
     plain_layers(network)
+    states, contexts = network._context(left)
     left, right = 2 * left - 1, 2 * right - 1
     (features, half), (other, _) = network._features(left), network._features(right)
     first, second = network.desc(network.conv(features[0])), network.desc(network.conv(other[0]))
     correlation = network.corr_stem(group_correlation(first, second, network.steps))
     volume = network.cost_agg(correlation * network.corr_feature_att.gates(features[0]), features)
     disparity = soft_argmin(network.classifier(volume)[:, 0])
-    states, contexts = network._context(left)
 
     groups, steps, height, width = volume.shape[1:]
     levels, radius = network.corr_levels, network.corr_radius

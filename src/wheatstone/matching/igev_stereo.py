@@ -169,7 +169,7 @@ class IgevNetwork(FrozenNormNetwork):
             Disparity of every step, and with `every` the start value, at full size in float32.
         """
         # first, because its full-resolution maps are the largest of all and nothing else is kept yet
-        states, contexts = self._context(2 * left - 1)
+        states, contexts = self._context(left)
         start, lookup, half, features = self._volume(2 * left - 1, 2 * right - 1)
         first = self._enlarge_start(start, features, half) if every else None
         del features
@@ -217,7 +217,7 @@ class IgevNetwork(FrozenNormNetwork):
         return context_upsample(4 * start, shares)
 
     def _context(self, left: Tensor) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
-        """Start states and gate contexts of the recurrent units, finest first."""
+        """Start states and gate contexts of the recurrent units, finest first, of an image in 0..1."""
         states, contexts = [], []
         for (state, context), conv in zip(self.cnet(left, self.scales), self.context_zqr_convs, strict=False):
             states.append(state.tanh())

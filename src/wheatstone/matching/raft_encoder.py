@@ -80,15 +80,16 @@ class _Trunk(nn.Module):
         self.layer2 = _stage(64, 96, norm, 1 + (n_downsample > 1))
         self.layer3 = _stage(96, 128, norm, 1 + (n_downsample > 0))
 
-    def trunk(self, image: Tensor) -> Tensor:
-        """Features of images in -1..1."""
+    def trunk(self, *images: Tensor) -> Tensor:
+        """Features of images in 0..1, of several batches one below the other; inside, images are in -1..1."""
         if torch.is_grad_enabled() or self.training or torch.compiler.is_compiling():
-            return self.layer3(self.layer2(self.layer1(self.norm1(self.conv1(image)).relu())))
-        return torch.cat([self._consume(one) for one in image.split(1)])
+            x = self.conv1(_centred(torch.cat(images)))
+            return self.layer3(self.layer2(self.layer1(self.norm1(x).relu())))
+        return torch.cat([self._consume(one) for image in images for one in image.split(1)])
 
     def _consume(self, image: Tensor) -> Tensor:
         """One image, in bands: two full-resolution maps are alive at any time, not a dozen."""
-        x = convolve_bands(self.conv1, image)
+        x = convolve_bands(self.conv1, image, _centred)
         activate = _activation(self.norm1, x)
         for start, stop in bands(x.shape[-2], x.shape[-1], x.device):
             x[..., start:stop, :] = activate(x[..., start:stop, :])
@@ -105,9 +106,9 @@ class FeatureEncoder(_Trunk):
         super().__init__(norm, n_downsample)
         self.conv2 = Conv2d(128, outputs, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map images in -1..1 to `[B,outputs,h,w]`."""
-        return self.conv2(self.trunk(image))
+    def forward(self, *images: Tensor) -> Tensor:
+        """Map images in 0..1 to `[B,outputs,h,w]`, several batches to one."""
+        return self.conv2(self.trunk(*images))
 
 
 class ContextEncoder(_Trunk):
@@ -129,7 +130,7 @@ class ContextEncoder(_Trunk):
         self.outputs32 = nn.ModuleList(Conv2d(128, dims[0], 3, padding=1) for dims in both)
 
     def forward(self, image: Tensor, levels: int = 3) -> list[tuple[Tensor, Tensor]]:
-        """Map images in -1..1 to (start state, context) a scale, finest first, before their activations."""
+        """Map images in 0..1 to (start state, context) a scale, finest first, before their activations."""
         return self.heads(self.trunk(image), levels)
 
     def heads(self, x: Tensor, levels: int = 3) -> list[tuple[Tensor, Tensor]]:
@@ -141,6 +142,10 @@ class ContextEncoder(_Trunk):
                 break
             x = deeper(x)
         return outputs
+
+
+def _centred(image: Tensor) -> Tensor:
+    return 2 * image - 1
 
 
 def shortcut_aliases(network: nn.Module, keys: Sequence[str]) -> list[tuple[str, str]]:

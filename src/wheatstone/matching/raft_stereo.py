@@ -176,12 +176,12 @@ class RaftStereoNetwork(FrozenNormNetwork):
     def _encode(self, left: Tensor, right: Tensor) -> tuple[list[Tensor], list[Context], Correlation]:
         """Start states, contexts of the gates (finest scale first), and the correlation of both views, images in 0..1."""
         if self.shared_backbone:
-            shared = self.cnet.trunk(_centred(left, right))
+            shared = self.cnet.trunk(left, right)
             outputs = self.cnet.heads(shared[: len(left)], self.n_gru_layers)
             features = self.conv2(shared)
         else:
-            outputs = self.cnet(_centred(left), self.n_gru_layers)
-            features = self.fnet(_centred(left, right))
+            outputs = self.cnet(left, self.n_gru_layers)
+            features = self.fnet(left, right)
         states = [state.tanh() for state, _ in outputs]
         contexts = []
         for conv, (_, context) in zip(self.context_zqr_convs, outputs, strict=True):
@@ -190,11 +190,6 @@ class RaftStereoNetwork(FrozenNormNetwork):
             contexts.append((gates[:, : 2 * size], gates[:, 2 * size :]))
         first, second = features.chunk(2)
         return states, contexts, self.correlation(first, second, self.corr_levels, self.corr_radius)
-
-
-def _centred(*images: Tensor) -> Tensor:
-    """One batch of the images, 0..1 to -1..1, in no more memory than the batch."""
-    return torch.cat(images).mul_(2).sub_(1)
 
 
 def load(name: str, weights: str | Path | None = None, official: bool = False, **options: Any) -> RaftStereo:
