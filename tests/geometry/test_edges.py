@@ -1,4 +1,4 @@
-"""Edges of disparity: none on surfaces however steep, exactly the border of a step, one for a soft slope; sharpening takes sides."""
+"""Edges of disparity: none on surfaces however steep, the border of a step, one for a soft slope; sharpening takes sides."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def rows(values, height=5):
 
 
 def step_at(column, low=3.0, high=12.0):
-    return torch.where(COLUMN < column, torch.tensor(low), torch.tensor(high))
+    return torch.where(column > COLUMN, torch.tensor(low), torch.tensor(high))
 
 
 def blurred(values, width):
@@ -139,7 +139,8 @@ def test_after_sharpening_the_warp_shows_nothing_between_the_surfaces():
 def test_tiny_maps(size):
     disparity = 9 * torch.rand(1, 1, *size)
     found = disparity_edges(disparity)
-    assert found.step.shape == disparity.shape and found.mask.dtype == torch.bool
+    assert found.step.shape == disparity.shape
+    assert found.mask.dtype == torch.bool
     assert sharpen_disparity(disparity).shape == disparity.shape
 
 

@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 if TYPE_CHECKING:
-    from wheatstone.generation import CleanUp, DisparityFolder, LabelCheck, StereoGenerator, Summary
+    from wheatstone.generation import DisparityFolder, LabelCheck, StereoGenerator, Summary
     from wheatstone.matching import StereoMatcher
 
 __all__ = ["Options", "arrange", "build_generator", "run"]
@@ -28,7 +28,8 @@ class Options:
     rule: str = "adaptive"
     """Disparity rule: adaptive, uniform, fixed, rig, with settings as in fixed:share=0.05."""
     synthesizer: str = "embedded"
-    """What paints the holes: embedded, rows, classical, background, inpainting, genstereo, a folder, a Hub id, or PRESET=PATH."""
+    """What paints the holes: embedded, rows, classical, background, inpainting, genstereo, a folder, a Hub id, or PRESET=PATH;
+    edge-aware=NAME[=PATH] keeps mixed rims and the foreground out of what NAME paints (rows, unless named)."""
     disparity_dir: str | None = None
     """Folder of disparity in pixels, instead of depth and rule: for a/cat.jpg it holds a/cat.pfm, .npy, .npz or .png. What a file
     does not know (NaN, infinity, 0 in a PNG) stays unknown and is painted."""
@@ -73,11 +74,14 @@ class Options:
     """Input size of the depth network: its own rule by default, native, or a cap on the longer side."""
     allow_downscale: bool = False
     """When memory does not suffice for depth, let it run at lower resolution; the manifest says where."""
+    edge_method: Literal["slope", "edge-aware"] | None = None
+    """How soft depth edges become steps before the warp: slope (whatever is steep) or edge-aware (steep surfaces are no edges).
+    By default edge-aware for the synthesizer of that name, slope for others, and neither for given disparity."""
     edge_dilate: int | None = None
     """Pixels by which the foreground grows before the warp; by default 1, and 0 for given disparity."""
     edge_threshold: float | None = None
-    """Slope (px of disparity a pixel) above which soft depth edges become steps; by default 3; 0 leaves them, as the default does
-    with given disparity."""
+    """Slope (px of disparity a pixel) above which soft depth edges become steps; by default 3, and 1 with edge-aware; 0 leaves
+    them, as the default does with given disparity."""
     max_holes: float | None = None
     """Reject a sample when a larger share of its right view (0..1) would be painted."""
     min_confidence: float | None = None
@@ -225,7 +229,7 @@ def build_generator(options: Options) -> "StereoGenerator":
     from wheatstone.cli.parts import load_part, pick_device
     from wheatstone.depth import load_depth
     from wheatstone.disparity import parse_rule, rule_from_config
-    from wheatstone.generation import StereoGenerator
+    from wheatstone.generation import CleanUp, StereoGenerator
     from wheatstone.synthesis import load_synthesizer
 
     device, dtype = pick_device(options.device), getattr(torch, options.dtype)
@@ -241,16 +245,23 @@ def build_generator(options: Options) -> "StereoGenerator":
     settings = ("steps", "scheduler", "paint_side", "guidance", "working_side", "composite")
     painter = {name: getattr(options, name) for name in settings}
     common = {"device": device, "dtype": dtype, "official": options.official}
+    synthesizer = load_part(load_synthesizer, options.synthesizer, {**common, **painter})
     return StereoGenerator(
         None if disparities else load_part(load_depth, options.depth, {**common, **depth_settings}),
         rule,
-        load_part(load_synthesizer, options.synthesizer, {**common, **painter}),
+        synthesizer,
         disparities=disparities,
         synthetic_view=options.synthetic_view,
         complete_unknown=None if options.unknown is None else options.unknown == "complete",
         seed=options.seed,
         max_side=options.max_side,
-        clean_up=_clean_up(options),
+        clean_up=CleanUp.fitting(
+            synthesizer,
+            given=disparities is not None,
+            method=options.edge_method,
+            dilate=options.edge_dilate,
+            threshold=options.edge_threshold,
+        ),
         threads=options.threads,
         batch=options.batch,
     )
@@ -275,19 +286,6 @@ def _disparities(options: Options) -> "DisparityFolder | None":
         if getattr(options, name) != defaults[name]:
             raise InputError(f"--disparity-dir replaces depth and rule, so --{name.replace('_', '-')} has no effect")
     return DisparityFolder(options.disparity_dir, png_scale=options.disparity_png_scale, zero=options.disparity_zero)
-
-
-def _clean_up(options: Options) -> "CleanUp | None":
-    """The treatment of depth edges that was asked for; None leaves the default, which is nothing for given disparity."""
-    from wheatstone.generation import CleanUp
-
-    if options.edge_dilate is None and options.edge_threshold is None:
-        return None
-    default = CleanUp() if options.disparity_dir is None else CleanUp(0, 0.0)
-    return CleanUp(
-        default.dilate if options.edge_dilate is None else options.edge_dilate,
-        default.threshold if options.edge_threshold is None else options.edge_threshold,
-    )
 
 
 def _print_summary(summary: "Summary", notes: tuple[str, ...]) -> None:

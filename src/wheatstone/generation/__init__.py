@@ -1,7 +1,8 @@
 """The main job, photos to a stereo data set; and pairs to disparity."""
 
+from wheatstone.generation.clean_up import CleanUp
 from wheatstone.generation.discovery import PhotoFile, Photos, find_photos
-from wheatstone.generation.generator import CleanUp, StereoGenerator
+from wheatstone.generation.generator import StereoGenerator
 from wheatstone.generation.given import DisparityFolder
 from wheatstone.generation.image_pairs import DatasetPairs, FilePairs, find_image_pairs
 from wheatstone.generation.labels import LabelCheck, check_labels

@@ -6,11 +6,9 @@ of the stored photo by the stored disparity.
 """
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,9 +25,10 @@ from wheatstone.disparity import AdaptiveDisparity, DisparityRule
 from wheatstone.errors import InputError
 from wheatstone.files import Photo, decode_photo, read_bytes
 from wheatstone.generation.batching import Batcher
+from wheatstone.generation.clean_up import CleanUp
 from wheatstone.generation.eyes import EYES, Eye, PhotoMaps, compose, on_grid, paint_eye
 from wheatstone.generation.given import DisparityFolder, GivenDisparity, as_given, fit_disparity
-from wheatstone.geometry import ForwardWarper, clean_disparity
+from wheatstone.geometry import ForwardWarper
 from wheatstone.samples import Depth, StereoSample, View, image_batch, to_uint8
 from wheatstone.seeding import generator_for
 from wheatstone.synthesis import load_synthesizer
@@ -42,27 +41,6 @@ PLACEHOLDER_NOTE = (
     "placeholder depth: made by {name!r}, which only lets the whole path run. For real data choose "
     "depth-anything-v2-small (Apache-2.0) or depth-anything-v2-large (better, not for commercial use)."
 )
-
-
-@dataclass(frozen=True)
-class CleanUp:
-    """How soft depth edges become steps before the warp (`wheatstone.geometry.clean_disparity`)."""
-
-    dilate: int = 1
-    """Pixels by which the foreground grows; 0 leaves it."""
-    threshold: float = 3.0
-    """Slope in pixels of disparity a pixel above which a pixel takes the value of the nearest calmer one; 0 switches it off."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that make no sense, before a photo is read.
-
-        Raises:
-            InputError: a negative number, or one that is not finite.
-        """
-        if self.dilate < 0:
-            raise InputError(f"edge dilation must be at least 0 pixels, got {self.dilate}")
-        if not (self.threshold >= 0 and math.isfinite(self.threshold)):
-            raise InputError(f"the edge threshold must be a number from 0 on, got {self.threshold}")
 
 
 class StereoGenerator:
@@ -119,7 +97,7 @@ class StereoGenerator:
             complete_unknown = given and not self.synthesizer.takes_sparse
         self.complete_unknown = complete_unknown
         self.seed, self.max_side, self.threads, self.batch = seed, max_side, threads, batch
-        self.clean_up = clean_up or (CleanUp(0, 0.0) if given else CleanUp())
+        self.clean_up = CleanUp.fitting(self.synthesizer, given=given) if clean_up is None else clean_up
         self._depth_call = Batcher(self._run_depth, 1 if self.depth is None else _batch_size(self.depth, batch))
         self._synthesis_call = Batcher(self._run_synthesizer, _batch_size(self.synthesizer, batch))
 
@@ -142,7 +120,7 @@ class StereoGenerator:
             made_by["complete_unknown"] = self.complete_unknown
         return {
             **made_by,
-            "clean_up": dataclasses.asdict(self.clean_up),
+            "clean_up": self.clean_up.config,
             "warp": dataclasses.asdict(self.warper),
             "max_side": self.max_side,
             "network_threads": self.threads,
@@ -271,9 +249,7 @@ class StereoGenerator:
 
     def _maps(self, image: Tensor, disparity: Tensor, valid: Tensor, confidence: Tensor, largest: float) -> PhotoMaps:
         """Clean up depth edges and round to the grid of the file."""
-        if self.clean_up.threshold > 0 or self.clean_up.dilate > 0:
-            threshold = self.clean_up.threshold or float("inf")
-            disparity = clean_disparity(disparity, valid, dilate=self.clean_up.dilate, threshold=threshold)
+        disparity = self.clean_up(disparity, valid)
         scale = layout.disparity_scale(largest)
         return PhotoMaps(image, on_grid(disparity, valid, scale), valid, confidence, scale)
 

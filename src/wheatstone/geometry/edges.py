@@ -62,7 +62,7 @@ def disparity_edges(
 
     Source:
         Mono2Stereo (arXiv 2411.09151) as quoted second-hand: an edge is where the horizontal gradient of the scaled disparity
-        exceeds a threshold. Ours: the height is in px a pixel, both signs are kept apart, the surface's own gradient does not count.
+        exceeds a threshold. Ours: px a pixel, both signs kept apart, and the surface's own gradient does not count.
     """
     if not threshold > 0 or reach < 1:
         raise InputError(f"edges need threshold > 0 and reach >= 1, got {threshold} and {reach}")
@@ -87,8 +87,8 @@ def sharpen_disparity(
 ) -> Float[Tensor, "B 1 H W"]:
     """Make steps of soft edges: a pixel within one takes the value of that side of the edge which is nearer to its own value.
 
-    Edges across rows and across columns count. The value of a side is that of its nearest pixel, so nothing is averaged or made up;
-    surfaces stay as they are however steep, and so does a map whose edges are steps. (`clean_disparity` judges the plain
+    Edges across rows and across columns count. The value of a side is that of its nearest pixel, so nothing is averaged or
+    made up; surfaces stay as they are however steep, and so does a map whose edges are steps. (`clean_disparity` judges the plain
     slope: it cuts steep walls into stairs.)
 
     Args:

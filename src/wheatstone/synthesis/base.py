@@ -19,9 +19,12 @@ class ViewSynthesizer(Part):
     Attributes:
         takes_sparse: whether the part is at home in views of which little is known. To others `generation` shows sparse
             disparity completed (`generation.eyes.paint_eye`).
+        sharpens: whether `generation` makes steps of soft depth edges by `geometry.sharpen_disparity` for this part, unless told
+            otherwise; by `geometry.clean_disparity` for others.
     """
 
     takes_sparse: ClassVar[bool] = False
+    sharpens: ClassVar[bool] = False
 
     def __call__(
         self,

@@ -20,6 +20,7 @@ PRESETS = {
     "classical": "wheatstone.synthesis.classical",
     "background": "wheatstone.synthesis.background",
     "embedded": "wheatstone.synthesis.embedded",
+    "edge-aware": "wheatstone.synthesis.edge_aware",
     "inpainting": "wheatstone.synthesis.inpainting",
     "stereogen": "wheatstone.synthesis.inpainting",
     "genstereo": "wheatstone.synthesis.genstereo",
@@ -41,7 +42,7 @@ def load_synthesizer(
     """Load a view synthesizer by name.
 
     Args:
-        name: a preset (`rows`, `classical`, `background`, `embedded`, `inpainting`, `genstereo`), else an existing
+        name: a preset (`rows`, `classical`, `background`, `embedded`, `edge-aware`, `inpainting`, `genstereo`), else an existing
             folder that holds one, or a Hub id of a diffusion inpainting pipeline in diffusers layout.
         weights: where the preset's weights lie; by default those that ship.
         device: where to run; stays on the CPU by default.

@@ -22,7 +22,6 @@ from wheatstone.datasets.registry import COLLECTIONS
 from wheatstone.disparity import DisparityRule, parse_rule
 from wheatstone.errors import InputError
 from wheatstone.generation.generator import CleanUp
-from wheatstone.geometry import clean_disparity
 from wheatstone.samples import StereoSample, image_batch
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.background import cut_window, transfer_colour
@@ -130,11 +129,12 @@ class MadePairs:
         left = image_batch(picture.image)
         made = self.rule(torch.from_numpy(picture.inverse_depth)[None, None], draws)
         disparity, valid = made.disparity, None if bool(made.valid.all()) else made.valid
-        if self.clean_up.threshold > 0 or self.clean_up.dilate > 0:
-            threshold = self.clean_up.threshold or float("inf")
-            disparity = clean_disparity(disparity, valid, dilate=self.clean_up.dilate, threshold=threshold)
-        warped = warp_left(left, disparity, valid)
-        view = warped.finish(self._fill(warped, index, draws))
+        disparity = self.clean_up(disparity, valid)
+        if self.filler is not None:
+            view = self.filler(left, disparity, valid, generators=[draws])
+        else:
+            warped = warp_left(left, disparity, valid)
+            view = warped.finish(self._background(warped, index, draws))
         confidence = torch.ones_like(disparity)
         if picture.confidence is not None:
             confidence = torch.from_numpy(picture.confidence)[None, None]
@@ -171,9 +171,7 @@ class MadePairs:
             raise InputError(f"{picture.key}: a picture needs an image and its inverse depth")
         return Picture(picture.key, image, inverse, confidence)
 
-    def _fill(self, warped: WarpedView, index: int, draws: torch.Generator) -> Tensor:
-        if self.filler is not None:
-            return self.filler.fill(warped, [draws])
+    def _background(self, warped: WarpedView, index: int, draws: torch.Generator) -> Tensor:
         which, down, across = torch.rand(3, generator=draws, dtype=torch.float64).tolist()
         other = int(which * (len(self.pictures) - 1))
         photo = self.pictures.image(other + (other >= index))  # any but this one

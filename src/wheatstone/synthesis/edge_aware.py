@@ -1,0 +1,185 @@
+"""Preset `edge-aware`: another synthesizer's fill, but the mixed rim belongs to the hole and only the background is continued.
+
+Mono2Stereo (Wang, Liang, Li, Fu; arXiv 2411.09151), stage one. What is published, quoted second-hand and ours stands in
+`docs/mono2stereo.md`; known pixels outside the rim stay the warp, bit by bit.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from wheatstone.checkpoints import load_json
+from wheatstone.errors import CheckpointError, InputError
+from wheatstone.samples import View
+from wheatstone.synthesis.base import ViewSynthesizer
+from wheatstone.synthesis.composition import HoleFiller, WarpedView, warp_left
+from wheatstone.synthesis.edge_view import RimRule, close_foreground, open_rim
+from wheatstone.synthesis.push_pull import push_pull
+from wheatstone.synthesis.registry import PRESETS, load_synthesizer
+from wheatstone.synthesis.rows import RowSynthesizer, WarpSynthesizer, fill_rows
+
+__all__ = ["EdgeAware", "SmoothRows", "load"]
+
+_BACKEND_FOLDER = "backend"
+
+
+class SmoothRows(RowSynthesizer):
+    """Continue the background along the rows, and fade into a push-pull fill with the distance, which leaves no streaks.
+
+    Args:
+        fade: distance in px at which the share of the rows has fallen to 1 / e.
+    """
+
+    name = "rows"
+
+    def __init__(self, fade: float = 16.0) -> None:
+        if not fade > 0:
+            raise InputError(f"rows fade over a positive distance, got {fade}")
+        self.config = {"fade": float(fade)}
+
+    def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:  # noqa: ARG002 (nothing random)
+        """Weigh both fills pixel by pixel."""
+        return self.fill_both(warped, warped)
+
+    def fill_both(self, opened: WarpedView, closed: WarpedView) -> Float[Tensor, "B 3 H W"]:
+        """Rows from the one view, which tell background from foreground by themselves, and push-pull from the other."""
+        rows = fill_rows(opened)
+        share = torch.exp(-rows.distance / self.config["fade"])
+        return rows.image * share + push_pull(closed.image, ~closed.hole) * (1 - share)
+
+
+class EdgeAware(HoleFiller):
+    """Warp, take the contaminated rim into the holes (`Origin.CONTAMINATED_RIM`), let a back-end fill both from the background.
+
+    Args:
+        backend: what paints; None takes `SmoothRows`.
+        rule: what the rim is, and what is closed to the back-end.
+
+    Raises:
+        InputError: a back-end that does not fill holes of a warp, or leaves them black.
+    """
+
+    name = "edge-aware"
+    sharpens: ClassVar[bool] = True
+
+    def __init__(self, backend: ViewSynthesizer | None = None, rule: RimRule | None = None) -> None:
+        backend = SmoothRows() if backend is None else backend
+        if not isinstance(backend, HoleFiller) or isinstance(backend, (WarpSynthesizer, EdgeAware)):
+            raise InputError(
+                f"edge-aware fills by a part that paints the holes of a warp, which {backend.name!r} is not"
+            )
+        self.backend, self.rule = backend, RimRule() if rule is None else rule
+        self.warper = backend.warper
+        self.network = backend.network
+        self.config = {"backend": backend.name, **dataclasses.asdict(self.rule)}
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "EdgeAware":
+        """Move the back-end, in place."""
+        self.backend.to(device, dtype)
+        return self
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Name and settings, and the same of the back-end with the digest of its weights."""
+        own = {"part": self.name, "config": dict(self.config)}
+        return {**own, "weights_sha256": None, "backend": self.backend.fingerprint()}
+
+    def __call__(
+        self,
+        left: Any,
+        disparity: Float[Tensor, "B 1 H W"] | None = None,
+        valid: Bool[Tensor, "B 1 H W"] | None = None,
+        *,
+        baseline: float = 1.0,
+        generators: Sequence[torch.Generator] | None = None,
+    ) -> View:
+        """Warp, repaint holes and rim, leave every other pixel as it landed; arguments as in `ViewSynthesizer`."""
+        warped = warp_left(left, disparity, valid, baseline, warper=self.warper)
+        if generators is not None and len(generators) != warped.image.shape[0]:
+            raise InputError(f"{len(generators)} generators for {warped.image.shape[0]} images: one an item is needed")
+        known = cast(Tensor, disparity)  # `warp_left` has refused None
+        opened = open_rim(warped, known, valid, self.rule, self.warper)
+        painted = opened.finish(self.fill(opened, generators).to(warped.image.device))
+        return dataclasses.replace(painted, hole=warped.hole)
+
+    def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:
+        """Fill the holes of a view from the background; its rim is taken in by calling the part."""
+        closed = close_foreground(warped, self.rule)
+        if isinstance(self.backend, SmoothRows):
+            return self.backend.fill_both(warped, closed)
+        return self.backend.fill(closed, generators)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json`, and the back-end into a folder below."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        header = {"wheatstone": self.name, **self.config}
+        (folder / "config.json").write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+        self.backend.save_pretrained(folder / _BACKEND_FOLDER)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **changes: Any) -> "EdgeAware":
+        """Rebuild the part from a folder that `save_pretrained` wrote.
+
+        Args:
+            folder: where it was written.
+            changes: fields of `RimRule` that replace those saved; others go to the back-end.
+        """
+        folder = Path(folder)
+        saved = load_json(folder / "config.json")
+        if (found := saved.pop("wheatstone", None)) != cls.name:
+            raise CheckpointError(f"{folder}/config.json: holds a {found!r}, not a {cls.name!r}")
+        name = saved.pop("backend", None)
+        rule, others = _split(changes)
+        if unknown := set(saved) - {field.name for field in dataclasses.fields(RimRule)}:
+            raise CheckpointError(
+                f"{folder}/config.json: {min(unknown)!r} is no setting of {cls.name!r} of this version"
+            )
+        if name == SmoothRows.name:
+            backend: Any = SmoothRows.from_pretrained(folder / _BACKEND_FOLDER, **others)
+        else:
+            backend = load_synthesizer(str(folder / _BACKEND_FOLDER), **others)
+        return cls(backend, RimRule(**{**saved, **rule}))
+
+
+def load(name: str, weights: str | Path | None = None, official: bool = False, **options: Any) -> EdgeAware:
+    """Make the preset `edge-aware`.
+
+    Args:
+        name: the preset.
+        weights: the back-end as on the command line, `rows` (default), `classical`, `embedded`, `inpainting=PATH`, any
+            other preset that fills holes, or a folder: of a back-end, or one that `EdgeAware.save_pretrained` wrote.
+        official: handed to the back-end; of the rim nothing was published that could be reproduced.
+        options: fields of `RimRule`, `fade` of the rows, and settings of the back-end.
+
+    Raises:
+        InputError: an unknown back-end.
+        CheckpointError: weights that are missing or do not fit.
+    """
+    text = str(weights or SmoothRows.name)
+    backend, _, place = text.partition("=")
+    rule, others = _split(options)
+    if backend == SmoothRows.name and not place:
+        return EdgeAware(SmoothRows(**others), RimRule(**rule))
+    if backend in PRESETS and backend != name:
+        part: Any = load_synthesizer(backend, weights=place or None, official=official, **others)
+        return EdgeAware(part, RimRule(**rule))
+    header = Path(text) / "config.json"
+    if header.is_file() and load_json(header).get("wheatstone") == EdgeAware.name:
+        return EdgeAware.from_pretrained(text, **options)
+    part = load_synthesizer(text, official=official, **others)
+    return EdgeAware(part, RimRule(**rule))
+
+
+def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the rim, and the rest."""
+    own = {field.name for field in dataclasses.fields(RimRule)}
+    return (
+        {key: value for key, value in options.items() if key in own},
+        {key: value for key, value in options.items() if key not in own},
+    )
