@@ -39,10 +39,11 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from wheatstone.diffusion.reference_attention import (
     collect_tokens,
     drop_output,
-    predict_with_bank,
+    predict_both,
     prepare_reference,
     project_bank,
 )
+from wheatstone.diffusion.upsampling import join_upsampling
 
 GUIDANCE, TIME, TOKEN_WIDTH, HEAD = 1.5, 500, 1024, 64
 FASTER, LEANER = 1.5, 0.6
@@ -140,15 +141,14 @@ def published_scheme(width: int, side: int, given: Inputs) -> tuple[Callable[[],
 
 def our_scheme(width: int, side: int, given: Inputs) -> tuple[Callable[[], Any], Callable[[Any], Tensor], Any]:
     """Functions for the reference and for one step, and the networks."""
-    denoiser = _like(prepare_reference(unet(width, side, 0)), given.left)
-    reference = _like(prepare_reference(drop_output(unet(width, side, 1))), given.left)
+    denoiser = _like(join_upsampling(prepare_reference(unet(width, side, 0))), given.left)
+    reference = _like(join_upsampling(prepare_reference(drop_output(unet(width, side, 1)))), given.left)
 
     def look() -> Any:
         return project_bank(denoiser, collect_tokens(reference, given.left, 0, given.token, given.source))
 
     def step(bank: Any) -> Tensor:
-        guided = predict_with_bank(denoiser, given.noisy, TIME, given.token, given.target, bank)
-        plain = predict_with_bank(denoiser, given.noisy, TIME, torch.zeros_like(given.token), given.target)
+        plain, guided = predict_both(denoiser, given.noisy, TIME, given.token, given.target, bank)
         return plain + GUIDANCE * (guided - plain)
 
     return look, step, (denoiser, reference)

@@ -9,6 +9,7 @@ from tests.matching.weights import fill
 from wheatstone.diffusion.reference_attention import (
     collect_tokens,
     drop_output,
+    predict_both,
     predict_with_bank,
     prepare_reference,
     project_bank,
@@ -115,6 +116,10 @@ def test_original_with_reference_and_guidance(original, bank):
     # the original computes this half with the reference too, throws that away, and computes it again
     close(plain[0], golden["denoise_out"][0, :, 0])
     close(plain + 1.5 * (guided - plain), golden["cfg15"][:, :, 0])
+    tokens, pose = golden["image_embed"], golden["pose_fea_target"][:, :, 0]
+    both = predict_both(original[0], golden["latent"][:, :, 0], golden["timestep"], tokens, pose, projected)
+    for half in (0, 1):
+        close(both[half][0], golden["denoise_out"][half, :, 0])
 
 
 def test_original_with_its_half_precision_bank(original, bank):
@@ -133,6 +138,43 @@ def test_prepared_network_answers_like_the_stock_one(tokens):
         wanted = stock(given["latents"], 500, encoder_hidden_states=context).sample
         found = predict_with_bank(ours, given["latents"], 500, context, torch.zeros_like(given["added"]))
     torch.testing.assert_close(found, wanted, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("tokens", [1, 3])
+@pytest.mark.parametrize("projected", [True, False])
+def test_both_halves_of_guidance_in_one_run(batch, tokens, projected):
+    denoiser, reference = prepare_reference(seeded(1)), prepare_reference(drop_output(seeded(2)))
+    given = inputs(batch)
+    context = torch.randn(batch, tokens, 24, generator=torch.Generator().manual_seed(3))
+    runs = []
+    denoiser.register_forward_pre_hook(lambda *_: runs.append(1))
+    with torch.no_grad():
+        bank = collect_tokens(reference, 3 * given["latents"], 0, context, given["added"])
+        bank = project_bank(denoiser, bank) if projected else bank
+        plain = predict_with_bank(denoiser, given["latents"], 300, 0 * context, given["added"])
+        guided = predict_with_bank(denoiser, given["latents"], 300, context, given["added"], bank)
+    assert (plain - guided).abs().max() > 1e-3
+    del runs[:]
+    both = predict_both(denoiser, given["latents"], 300, context, given["added"], bank)
+    assert len(runs) == 1
+    for found, wanted in zip(both, (plain, guided), strict=True):
+        torch.testing.assert_close(found, wanted, atol=2e-6, rtol=0)
+
+
+def test_feed_forward_layers_take_tokens_in_pieces_without_gradients(monkeypatch):
+    network = prepare_reference(seeded(1))
+    layer = network.get_submodule("down_blocks.0.attentions.0.transformer_blocks.0.ff")
+    monkeypatch.setattr(type(layer), "_ROWS", 50)
+    rows = []
+    layer.net[0].register_forward_pre_hook(lambda _, inputs: rows.append(inputs[0].shape[:-1].numel()))
+    tokens = torch.randn(2, 64, 16, generator=torch.Generator().manual_seed(1))
+    whole = layer(tokens)
+    with torch.no_grad():
+        pieces = layer(tokens)
+    assert rows == [128, 50, 50, 28]
+    assert whole.requires_grad
+    torch.testing.assert_close(pieces, whole, atol=1e-6, rtol=0)
 
 
 def test_nothing_is_kept_between_calls():
@@ -217,5 +259,9 @@ def test_banks_that_do_not_fit_are_refused():
     arguments = (network, given["latents"], 300, given["context"], given["added"])
     with pytest.raises(ShapeError, match="attn1"):
         predict_with_bank(*arguments, {key: value for key, value in bank.items() if key != first})
+    with pytest.raises(ShapeError, match="attn1"):
+        predict_both(*arguments, {key: value for key, value in bank.items() if key != first})
     with pytest.raises(ShapeError, match="holds 2 items, the batch 1"):
         predict_with_bank(*arguments, {key: value.expand(2, -1, -1) for key, value in bank.items()})
+    with pytest.raises(ShapeError, match="holds 2 items, the batch 1"):
+        predict_both(*arguments, {key: value.expand(2, -1, -1) for key, value in bank.items()})

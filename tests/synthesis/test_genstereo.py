@@ -208,13 +208,13 @@ def test_nothing_to_paint_runs_nothing(small):
 
 
 def calls_of(networks, **settings):
-    """How often each U-Net runs in a call."""
+    """How many items each U-Net sees in a call."""
     counts = {"denoising_unet": 0, "reference_unet": 0}
     handles = []
     for name in counts:
 
-        def count(*_, name=name):
-            counts[name] += 1
+        def count(_, inputs, name=name):
+            counts[name] += len(inputs[0])
 
         handles.append(getattr(networks, name).register_forward_pre_hook(count))
     try:
@@ -225,7 +225,7 @@ def calls_of(networks, **settings):
     return counts, view
 
 
-def test_guidance_off_costs_one_pass_a_step(networks):
+def test_guidance_off_costs_one_item_a_step(networks):
     guided, with_guidance = calls_of(networks, guidance=1.5)
     plain, without = calls_of(networks, guidance=1.0)
     assert guided == {"denoising_unet": 6, "reference_unet": 1}

@@ -24,6 +24,7 @@ __all__ = [
     "KeysValues",
     "collect_tokens",
     "drop_output",
+    "predict_both",
     "predict_with_bank",
     "prepare_reference",
     "project_bank",
@@ -55,6 +56,8 @@ def prepare_reference(unet: Any) -> Any:
     for name, module in unet.named_modules():
         if name.endswith((".attn1", ".attn2")):
             module.set_processor(_Attention(name))
+        if name.endswith(".ff"):
+            unet.set_submodule(name, _FeedForward(module))
     unet.conv_in = _AddingConvolution(unet.conv_in)
     return unet
 
@@ -101,9 +104,33 @@ def predict_with_bank(
     Raises:
         ShapeError: a bank of other layers, or of another batch size.
     """
-    if bank is not None and (strange := set(reference_layers(unet)) ^ set(bank)):
-        raise ShapeError(f"the bank is not that of a U-Net like this: {sorted(strange)[0]} is only on one side")
+    if bank is not None:
+        _check_layers(unet, bank)
     return _run(unet, noisy, timestep, context, added, bank)
+
+
+def predict_both(
+    unet: Any,
+    noisy: Float[Tensor, "B c h w"],
+    timestep: Tensor | int,
+    context: Float[Tensor, "B n d"],
+    added: Float[Tensor, "B C h w"],
+    bank: Bank,
+) -> tuple[Float[Tensor, "B c h w"], Float[Tensor, "B c h w"]]:
+    """Both predictions that guidance takes, in one run: with a context of zeros and no bank, and with both; no gradients.
+
+    What `predict_with_bank` answers to each, up to rounding. Until the first self-attention looks at the bank the two do
+    not differ, so what its own tokens say to each other is computed once.
+
+    Raises:
+        ShapeError: a bank of other layers, or of another batch size.
+    """
+    _check_layers(unet, bank)
+    noisy, added = torch.cat([noisy, noisy]), torch.cat([added, added])
+    context = torch.cat([torch.zeros_like(context), context])
+    with torch.no_grad():
+        plain, guided = _run(unet, noisy, timestep, context, added, _Halves(bank)).chunk(2)
+    return plain, guided
 
 
 def project_bank(unet: Any, bank: Mapping[str, Tensor]) -> dict[str, KeysValues]:
@@ -113,6 +140,11 @@ def project_bank(unet: Any, bank: Mapping[str, Tensor]) -> dict[str, KeysValues]
     """
     layers = reference_layers(unet)
     return {name: _keys_values(layers[name], tokens) for name, tokens in bank.items()}
+
+
+def _check_layers(unet: Any, bank: Bank) -> None:
+    if strange := set(reference_layers(unet)) ^ set(bank):
+        raise ShapeError(f"the bank is not that of a U-Net like this: {sorted(strange)[0]} is only on one side")
 
 
 def _run(unet: Any, latents: Tensor, timestep: Any, context: Tensor, added: Tensor, reference: Any) -> Tensor:
@@ -137,6 +169,35 @@ class _AddingConvolution(nn.Conv2d):
         return super().forward(x[:, : self.in_channels]) + x[:, self.in_channels :]
 
 
+class _FeedForward(nn.Module):
+    """A feed-forward layer that takes the tokens piece by piece where no gradients are wanted; its weights keep their names.
+
+    It is as wide as ten copies of them, which would be most of the memory of a prediction.
+    """
+
+    _ROWS = 1024
+
+    def __init__(self, old: Any) -> None:
+        super().__init__()
+        self.net = old.net
+        self.train(old.training)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or tokens[..., 0].numel() <= self._ROWS:
+            return self._whole(tokens)
+        answer = torch.empty_like(tokens)
+        for piece, place in zip(
+            tokens.flatten(0, 1).split(self._ROWS), answer.flatten(0, 1).split(self._ROWS), strict=True
+        ):
+            place.copy_(self._whole(piece))
+        return answer
+
+    def _whole(self, tokens: Tensor) -> Tensor:
+        for layer in self.net:
+            tokens = layer(tokens)
+        return tokens
+
+
 class _Collected(Exception):  # noqa: N818 (the end of a run that has served its purpose, not an error)
     """Every self-attention has been reached; what a U-Net would still compute is not wanted."""
 
@@ -154,6 +215,27 @@ class _Collector:
         self.tokens[name] = tokens
         if len(self.tokens) == self._wanted:
             raise _Collected
+
+
+class _Halves:
+    """The bank of a batch whose second half alone sees it."""
+
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+        self._alike = True  # until the first attention has been
+
+    def attend(self, attn: Any, hidden: Tensor, name: str) -> Tensor:
+        """Self-attention of both halves, `[2B,N,C]`, before its output layer: `[2B,heads,N,C/heads]`."""
+        half = len(hidden) // 2
+        other = _fitting(attn, self._bank[name], half)
+        alike, self._alike = self._alike, False
+        tokens = hidden[half:] if alike else hidden
+        query, own = _heads(attn, attn.to_q(tokens)), _keys_values(attn, tokens)
+        if alike:
+            return torch.cat(_attend_without_and_with(query, own, other))
+        plain = functional.scaled_dot_product_attention(query[:half], own.keys[:half], own.values[:half])
+        own = KeysValues(own.keys[half:], own.values[half:])
+        return torch.cat([plain, _attend_to_both(query[half:], own, other)])
 
 
 class _Attention:
@@ -177,8 +259,10 @@ class _Attention:
     ) -> Tensor:
         if self._is_self and isinstance(reference, _Collector):
             reference.put(self._name, hidden_states)
+        elif self._is_self and isinstance(reference, _Halves):
+            return _project_out(attn, reference.attend(attn, hidden_states, self._name))
         elif self._is_self and reference is not None:
-            return _attend(attn, hidden_states, reference[self._name])
+            return _project_out(attn, _attend(attn, hidden_states, reference[self._name]))
         if not self._is_self and encoder_hidden_states is not None and encoder_hidden_states.shape[1] == 1:
             # Whoever looks at a single token takes all of it: queries and weights need not be computed. [B,1,C]
             return attn.to_out[0](attn.to_v(encoder_hidden_states))
@@ -194,15 +278,38 @@ def _keys_values(attn: Any, tokens: Tensor) -> KeysValues:
     return KeysValues(_heads(attn, attn.to_k(tokens)), _heads(attn, attn.to_v(tokens)))
 
 
+def _fitting(attn: Any, entry: Tensor | KeysValues, items: int) -> KeysValues:
+    """An entry of a bank as keys and values, if it is that of so many items."""
+    other = entry if isinstance(entry, KeysValues) else _keys_values(attn, entry)
+    if len(other.keys) != items:
+        raise ShapeError(f"the bank holds {len(other.keys)} items, the batch {items}")
+    return other
+
+
+def _attend_to_both(query: Tensor, own: KeysValues, other: KeysValues) -> Tensor:
+    keys, values = (torch.cat(pair, 2) for pair in zip(own, other, strict=True))
+    return functional.scaled_dot_product_attention(query, keys, values)
+
+
+def _project_out(attn: Any, seen: Tensor) -> Tensor:
+    return attn.to_out[1](attn.to_out[0](seen.transpose(1, 2).flatten(2)))
+
+
 def _attend(attn: Any, hidden: Tensor, entry: Tensor | KeysValues) -> Tensor:
     """Self-attention over the layer's own tokens and those of the reference, together in one softmax."""
-    own = _keys_values(attn, hidden)
-    other = entry if isinstance(entry, KeysValues) else _keys_values(attn, entry)
-    if len(other.keys) != len(own.keys):
-        raise ShapeError(f"the bank holds {len(other.keys)} items, the batch {len(own.keys)}")
-    seen = functional.scaled_dot_product_attention(
-        _heads(attn, attn.to_q(hidden)),
-        torch.cat([own.keys, other.keys], 2),
-        torch.cat([own.values, other.values], 2),
-    )
-    return attn.to_out[1](attn.to_out[0](seen.transpose(1, 2).flatten(2)))
+    other = _fitting(attn, entry, len(hidden))
+    return _attend_to_both(_heads(attn, attn.to_q(hidden)), _keys_values(attn, hidden), other)
+
+
+def _attend_without_and_with(query: Tensor, own: KeysValues, other: KeysValues) -> tuple[Tensor, Tensor]:
+    """Attention to the own tokens alone, and to those of the reference as well.
+
+    Softmax over both sets is the mean of the softmax over each, weighed by the sums of their exponentials. torch hands out
+    (the logarithms of) these sums by an operator without public name; elsewhere than on CPUs both are computed in full.
+    """
+    if query.device.type != "cpu":
+        return functional.scaled_dot_product_attention(query, *own), _attend_to_both(query, own, other)
+    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    (plain, sum_own), (elsewhere, sum_other) = attend(query, *own), attend(query, *other)
+    share = torch.sigmoid(sum_own - sum_other).unsqueeze(-1)
+    return plain, torch.lerp(elsewhere, plain, share.to(plain.dtype))

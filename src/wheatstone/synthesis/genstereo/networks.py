@@ -8,8 +8,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wheatstone.diffusion import Bank, decode_latents, embed_image, encode_mean, encode_sample, latent_factor
-from wheatstone.diffusion.reference_attention import collect_tokens, drop_output, predict_with_bank, prepare_reference
+from wheatstone.diffusion.reference_attention import (
+    collect_tokens,
+    drop_output,
+    predict_both,
+    predict_with_bank,
+    prepare_reference,
+)
 from wheatstone.diffusion.small import small_unet, small_vae
+from wheatstone.diffusion.upsampling import join_upsampling
 from wheatstone.errors import CheckpointError
 from wheatstone.synthesis.genstereo.fusion import AdaptiveFusion
 from wheatstone.synthesis.genstereo.pose_guider import PoseGuider
@@ -40,14 +47,14 @@ class GenStereoNetworks(nn.Module):
         vae: Any,
         image_encoder: Any,
     ) -> None:
-        """Put networks together; both U-Nets are prepared in place (`prepare_reference`).
+        """Put networks together; both U-Nets are prepared in place (`prepare_reference`, `join_upsampling`).
 
         Raises:
             CheckpointError: parts that do not fit one another.
         """
         super().__init__()
-        self.denoising_unet = prepare_reference(denoising_unet)
-        self.reference_unet = prepare_reference(drop_output(reference_unet))
+        self.denoising_unet = join_upsampling(prepare_reference(denoising_unet))
+        self.reference_unet = join_upsampling(prepare_reference(drop_output(reference_unet)))
         self.pose_guider = pose_guider
         self.fusion = fusion
         self.vae = vae
@@ -125,6 +132,23 @@ class GenStereoNetworks(nn.Module):
             bank: what `reference` returned; None in the unconditional pass, whose self-attentions see themselves only.
         """
         return predict_with_bank(self.denoising_unet, noisy, timestep, tokens, pose_target, bank).to(noisy.dtype)
+
+    def guide(
+        self,
+        noisy: Float[Tensor, "B l h w"],
+        timestep: Tensor | int,
+        tokens: Float[Tensor, "B 1 C"],
+        pose_target: Float[Tensor, "B c h w"],
+        bank: Bank,
+        guidance: float,
+    ) -> Float[Tensor, "B l h w"]:
+        """Predict v with classifier-free guidance, v0 + guidance (v1 - v0), without gradients.
+
+        v0 is `predict` with tokens of zeros and no bank, v1 with both; one run of the U-Net makes them.
+        """
+        answers = predict_both(self.denoising_unet, noisy, timestep, tokens, pose_target, bank)
+        plain, seen = (each.to(noisy.dtype) for each in answers)
+        return plain + guidance * (seen - plain)
 
 
 def small_networks(

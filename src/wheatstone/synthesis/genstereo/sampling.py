@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,9 +20,9 @@ class Prediction:
     Attributes:
         networks: whose U-Net predicts.
         tokens: of the left view.
-        pose: features of the target condition, the same in both passes of guidance.
-        bank: what the conditional pass sees of the left view.
-        guidance: 1 is none, and costs one pass a step.
+        pose: features of the target condition, the same in both halves of guidance.
+        bank: what the conditional half sees of the left view.
+        guidance: 1 is none, and half the work.
     """
 
     networks: GenStereoNetworks
@@ -33,12 +32,10 @@ class Prediction:
     guidance: float
 
     def __call__(self, latents: Float[Tensor, "B l h w"], time: Tensor) -> Float[Tensor, "B l h w"]:
-        """Predict v; the unconditional pass has a token of zeros and no bank, so it is a plain U-Net's."""
-        guided = self.networks.predict(latents, time, self.tokens, self.pose, self.bank)
+        """Predict v; the unconditional half has a token of zeros and no bank, so it is a plain U-Net's."""
         if self.guidance == 1:
-            return guided
-        plain = self.networks.predict(latents, time, torch.zeros_like(self.tokens), self.pose)
-        return plain + self.guidance * (guided - plain)
+            return self.networks.predict(latents, time, self.tokens, self.pose, self.bank)
+        return self.networks.guide(latents, time, self.tokens, self.pose, self.bank, self.guidance)
 
 
 def prepare(
