@@ -217,6 +217,7 @@ def test_the_plan_looks_at_both_stages():
     data = InpaintPairs(Pairs(), plain((32, 32)))
     plan = dry_run(small(), data, device="cpu")
     assert "reconstruction x 1, prior x 0.006 in the first 2 steps; noise x 1" in plan.text()
+    assert "trains all" in plan.text()
     alone = [dry_run(small(codec_steps=steps), data, device="cpu").memory.activations for steps in (0, 4)]
     assert plan.memory.activations == max(alone) > min(alone) > 0
 

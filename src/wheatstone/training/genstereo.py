@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import nn
 
 from wheatstone.checkpoints import resolve_weights
 from wheatstone.datasets import StereoDataset
@@ -162,7 +163,7 @@ def trainable_genstereo(
         networks.fusion.polarity = "hole"
     dtype = getattr(torch, frozen_dtype)
     for network in (networks.vae, networks.image_encoder):
-        network.to(dtype)
+        nn.Module.to(network, dtype=dtype)
     _let_learn(networks, checkpointing)
     return GenStereo(networks)
 

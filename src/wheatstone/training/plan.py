@@ -108,10 +108,11 @@ def dry_run(
         state = RunState.start(resolved, processes)
         source = source_of(resolved, data, Path(place))
         evaluation = resolved.evaluate() if resolved.evaluate is not None else None
+        part_lines = _part_lines(state)  # before the step: a later stage of the loss may stop a part from learning
         memory, seconds, terms = _one_step(state, source, split)
         lines = [
             ("recipe", f"{resolved.name}: {resolved.about}"),
-            *_part_lines(state),
+            *part_lines,
             ("data", _data_line(resolved, source, data, workers)),
             ("steps", f"{resolved.steps} of {_split_text(split)}"),
             ("objective", f"{resolved.objective.target.rpartition(':')[2]}: {terms}"),

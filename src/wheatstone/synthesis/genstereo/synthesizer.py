@@ -11,7 +11,7 @@ from typing import Any, Literal, cast, get_args
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from wheatstone.checkpoints import load_json, resolve_weights
@@ -124,7 +124,8 @@ class GenStereo(ViewSynthesizer):
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "GenStereo":
         """Move the networks, in place, the 64 weights of the fusion in float32 always; on a GPU in its tensor cores' order."""
         for name, network in self.network.named_children():
-            network.to(device=device, dtype=None if name == "fusion" else dtype)
+            # torch's own `to`: that of diffusers warns whenever a number format is named, even none
+            nn.Module.to(network, device=device, dtype=None if name == "fusion" else dtype)
         if self.device.type == "cuda":
             self.network.to(memory_format=torch.channels_last)
         return self
