@@ -1,6 +1,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,6 +92,14 @@ def test_other_kinds_of_parts_have_a_page_too(tmp_path, part, protocol, pictures
     text, report = _page(tmp_path, part(), protocol, [_sample("one")])
     assert len(list(_pictures(text))) == pictures
     assert report.title.split(" ", 1)[1] in text
+
+
+def test_regions_are_explained_only_where_some_are_shown(tmp_path):
+    known = _sample("known")
+    flat = replace(known, disparity=torch.full((1, 40, 80), 3.0), visible=None, key="flat")
+    for sample, shown in ((known, True), (flat, False)):
+        text, _ = _page(tmp_path, load_matcher("sgbm", max_disparity=16), MatcherProtocol(), [sample])
+        assert ("seen by the left view alone" in text) is shown
 
 
 def test_a_page_without_pictures_still_has_all_figures(tmp_path):

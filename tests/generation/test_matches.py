@@ -163,6 +163,11 @@ def test_a_pair_without_any_answer_still_has_its_files(tmp_path):
     line = write_pair(tmp_path, "p", result(disparity, consistent=nothing), tuple(PRODUCTS))
     assert line["disparity_px"] is None
     assert line["files"]["glb"] == {**line["files"]["glb"], "points": 0, "written": False}
+    assert line["files"]["glb"]["why"] == "no pixel is consistent between both views"
+    far = write_pair(tmp_path, "q", result(torch.zeros(1, 1, 4, 6), consistent=~nothing), ("ply",))
+    assert far["files"]["ply"]["why"].startswith(
+        "of the pixels consistent between both views 24 are as good as infinitely far"
+    )
     assert not (tmp_path / "p.glb").exists()
     assert not read_disparity(tmp_path / "p.disparity.png")[1].any()
 

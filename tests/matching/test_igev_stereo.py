@@ -11,6 +11,7 @@ from wheatstone.geometry import pad_to_multiple
 from wheatstone.matching import load_matcher
 from wheatstone.matching.igev_stereo import IgevStereo, context_upsample
 from wheatstone.matching.igev_volume import GeometryLookup, group_correlation, soft_argmin
+from wheatstone.matching.raft_stereo import PRESETS, RaftStereo
 
 TINY = {"hidden_dims": [16, 16, 16], "max_disparity": 64, "iterations": 2}
 DEVIATION = 1.0e-4
@@ -91,6 +92,9 @@ def test_errors(tmp_path, matcher):
     torch.save({**state, "desk.weight": torch.zeros(1)}, tmp_path / "model.pth")
     with pytest.raises(CheckpointError, match=r"missing: desc\.weight; 1 left over: desk\.weight"):
         load_matcher("igev-stereo", weights=tmp_path / "model.pth", **TINY)
+    torch.save(RaftStereo(**PRESETS["raft-stereo-realtime"]).network.state_dict(), tmp_path / "raft.pth")
+    with pytest.raises(CheckpointError, match="weights for 'raft-stereo-realtime': load that preset"):
+        load_matcher("igev-stereo", weights=tmp_path / "raft.pth")
 
 
 def test_settings_replace_those_of_a_saved_folder(matcher, tmp_path):

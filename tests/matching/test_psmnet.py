@@ -107,6 +107,16 @@ def test_gradients_reach_every_weight_and_batch_norm_trains(matcher):
     assert not torch.equal(network.dres0[0][1].running_mean, before)
 
 
+def test_one_small_pair_cannot_train_and_is_told_so():
+    network = PsmNet(max_disparity=16).network.train()  # windows of at most 32, steps of 64, at a quarter of the size
+    left, right = pair(48, 64)
+    with pytest.raises(InputError, match=r"one pair of 64x48 px .* more than 380 px along a side"):
+        network(left, right)
+    assert network.feature_extraction.fewest(128, 380) == 1
+    assert network.feature_extraction.fewest(128, 381) == 2
+    assert torch.nn.AvgPool2d(32, 64)(torch.zeros(1, 1, 32, 96)).shape[-1] == 2  # 381 px at a quarter, rounded up
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_survives_large_activations(matcher, dtype):
     with torch.no_grad():

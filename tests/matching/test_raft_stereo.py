@@ -8,6 +8,7 @@ from tests.matching.weights import deterministic_state, fill
 
 import wheatstone
 from wheatstone.errors import CheckpointError, InputError
+from wheatstone.matching.igev_stereo import IgevStereo
 from wheatstone.matching.raft_stereo import PRESETS, RaftStereo
 
 TINY = {"hidden_dims": (8, 12, 16), "n_downsample": 3, "corr_levels": 2, "corr_radius": 2, "iterations": 2}
@@ -109,6 +110,9 @@ def test_missing_and_left_over_keys_are_named(tmp_path):
 
 
 def test_weights_of_another_preset_are_recognised(tmp_path):
+    torch.save(IgevStereo().network.state_dict(), tmp_path / "igev.pth")
+    with pytest.raises(CheckpointError, match="weights for 'igev-stereo'"):
+        wheatstone.load_matcher("raft-stereo", weights=tmp_path / "igev.pth")
     torch.save(RaftStereo(**PRESETS["raft-stereo-realtime"]).network.state_dict(), tmp_path / "fast.pth")
     with pytest.raises(CheckpointError, match="weights for 'raft-stereo-realtime'"):
         wheatstone.load_matcher("raft-stereo", weights=tmp_path / "fast.pth")

@@ -190,7 +190,8 @@ def _about_one(place: Path, line: Mapping[str, Any], *, fresh: bool) -> list[str
             remark = f"  ({count} negative pixels are unknown here: 16-bit PNG holds none; .pfm and .npy keep them)"
         if name in ("ply", "glb"):
             remark = f"  ({entry['points']} points, {entry['about'].partition(':')[0]})"
-            remark += "" if entry.get("written", True) else " not written"
+            if not entry.get("written", True):
+                remark = f"  not written: {entry.get('why', 'no points')}"
         text.append(f"  {place.parent / Path(entry['file']).name}{remark}")
     return text
 

@@ -21,7 +21,10 @@ from wheatstone.viewing.report.charts import pixels, short
 from wheatstone.viewing.report.pictures import Cell
 from wheatstone.viewing.thumbnails import encode_webp, thumbnail
 
-__all__ = ["Gallery", "Sheet", "error_limit"]
+__all__ = ["REGIONS", "Gallery", "Sheet", "error_limit"]
+
+REGIONS = "Regions"
+"""Name of the picture of what is scored apart."""
 
 _DEPTH_LIMIT = 0.25  # the factor of the figure "δ<1.25"
 _VIEW_LIMIT = 8.0  # grey levels; what light and noise alone make
@@ -180,7 +183,7 @@ def _regions(key: str, truth: MatcherTruth, width: int) -> Cell | None:
     words = {"edge": "the band at edges", "occ": "occluded pixels"}
     found = {name: truth.areas[name] for name in words if name in truth.areas and bool(truth.areas[name].any())}
     alt = f"Where {' and '.join(words[name] for name in found)} of {key} lie"
-    return _marked("Regions", alt, truth.left, found, width) if found else None
+    return _marked(REGIONS, alt, truth.left, found, width) if found else None
 
 
 def _marked(name: str, alt: str, view: Tensor, areas: Mapping[str, Tensor], width: int) -> Cell:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wheatstone.evaluation.gallery import Gallery, Sheet, error_limit
+from wheatstone.evaluation.gallery import REGIONS, Gallery, Sheet, error_limit
 from wheatstone.evaluation.matcher_protocol import MatcherProtocol
 from wheatstone.evaluation.protocols import DepthProtocol
 from wheatstone.evaluation.report import Column, Report, arrow
@@ -183,9 +183,11 @@ def _guide(gallery: Gallery) -> Markup:
     else:
         words = "Truth and answers share one scale of colours: red is near, blue is far, grey is unknown."
         entries.insert(0, ("Truth and answers", words, None))
-    if matcher:
+    # a data set may know neither what is hidden nor, with sparse truth, where steps are
+    cells = [cell for sheet in gallery.sheets for row in sheet.rows for cell in row]
+    if any(cell is not None and cell.name == REGIONS for cell in cells):
         marks = (("occ", "seen by the left view alone"), ("edge", "near a step of the true disparity"))
-        entries.append(("Regions", "Parts with figures of their own:", _legend(marks)))
+        entries.append((REGIONS, "Parts with figures of their own:", _legend(marks)))
     guide = [element("div", element("dt", name), element("dd", words, more)) for name, words, more in entries]
     return element(
         "details", element("summary", "How to read the pictures"), element("dl", *guide, class_="guide"), open=True

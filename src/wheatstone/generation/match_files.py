@@ -146,9 +146,18 @@ def _write_cloud(path: Path, cloud: PointCloud, write: Callable[[Path, PointClou
         "left_out": {"at_infinity": cloud.at_infinity, "between_depths": cloud.on_edges},
     }
     if not len(cloud.points):
-        return {**details, "written": False}
+        return {**details, "written": False, "why": _why_empty(cloud)}
     write(path, cloud)
     return details
+
+
+def _why_empty(cloud: PointCloud) -> str:
+    if not cloud.at_infinity + cloud.on_edges:
+        return "no pixel is consistent between both views"
+    return (
+        f"of the pixels consistent between both views {cloud.at_infinity} are as good as infinitely far and {cloud.on_edges} lie "
+        "between two depths, which leaves no point"
+    )
 
 
 def _figures(values: Tensor) -> dict[str, float] | None:

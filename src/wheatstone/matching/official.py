@@ -50,8 +50,8 @@ def load_published(
         try:
             _network(matcher).load_state_dict(fit_published(state, _network(matcher), place, ignorable))
         except CheckpointError as error:
-            fitting = [other for other in presets if other != name and _fits(kind, presets[other], state, ignorable)]
-            hint = f". These are weights for {fitting[0]!r}: load that preset" if fitting else ""
+            fitting = _preset_of(state)
+            hint = f". These are weights for {fitting!r}: load that preset" if fitting not in (None, name) else ""
             raise CheckpointError(f"{error}{hint}") from error
     matcher.source = name
     return matcher
@@ -89,6 +89,22 @@ def _other_settings(matcher: NetworkMatcher, preset: Mapping[str, Any], options:
         for key, value in preset.items()
         if key not in options and key != "iterations" and matcher.config[key] != value
     )
+
+
+def _preset_of(state: Mapping[str, Tensor]) -> str | None:
+    """The first preset of any network that a state dict fits."""
+    from wheatstone.matching import igev_stereo, psmnet, raft_stereo  # they import this module
+
+    families: tuple[tuple[type[NetworkMatcher], Mapping[str, Mapping[str, Any]], Sequence[str]], ...] = (
+        (raft_stereo.RaftStereo, raft_stereo.PRESETS, ()),
+        (igev_stereo.IgevStereo, igev_stereo.PRESETS, igev_stereo.UNUSED_KEYS),
+        (psmnet.PsmNet, psmnet.PRESETS, ()),
+    )
+    for kind, presets, ignorable in families:
+        for name, settings in presets.items():
+            if _fits(kind, settings, state, ignorable):
+                return name
+    return None
 
 
 def _fits(

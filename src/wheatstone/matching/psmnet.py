@@ -4,6 +4,7 @@ Written after Chang, Chen, "Pyramid Stereo Matching Network" (CVPR 2018), Table 
 state dicts (514 keys).
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,21 @@ class PsmNetwork(nn.Module):
 
         Returns:
             Disparity after each hourglass, coarse to fine: the last counts (the published code counts them backwards).
+
+        Raises:
+            InputError: a start value; or, in training, one pair too small for its batch norms.
         """
         if initial is not None:
             raise InputError("PSMNet cannot start from an initial disparity")
         height, width = left.shape[-2:]
         rows, columns = (max(0, self.feature_extraction.smallest - size) for size in (height, width))
         padding = Padding(columns // 2, columns - columns // 2, rows // 2, rows - rows // 2)
+        if self.training and len(left) * self.feature_extraction.fewest(height + rows, width + columns) < 2:
+            raise InputError(
+                f"PSMNet cannot train on one pair of {width}x{height} px at a time: its largest pooling window leaves one value "
+                "a channel, which batch norm cannot normalise; give more pairs a batch, or crops of more than "
+                f"{self.feature_extraction.single} px along a side"
+            )
         scores = self._scores(padding.pad(left), padding.pad(right))
         size = (height + rows, width + columns)
         wanted = scores if every else scores[-1:]
@@ -132,10 +142,15 @@ class PsmNetwork(nn.Module):
         filtered, before_first, after = self.dres2(volume, None, None)
         filtered = add(filtered, volume)
         scores = [self.classif1(filtered)]
-        filtered, _, after = self.dres3(filtered, before_first, after)
+        entered = self.dres3.conv1(filtered)
+        del filtered  # a volume less at the peak
+        filtered, _, after = self.dres3.filter(entered, before_first, after)
+        del entered
         filtered = add(filtered, volume)
         scores.append(self.classif2(filtered) + scores[0])
-        filtered, _, _ = self.dres4(filtered, before_first, after)
+        entered = self.dres4.conv1(filtered)
+        del filtered
+        filtered, _, _ = self.dres4.filter(entered, before_first, after)
         filtered = add(filtered, volume)
         scores.append(self.classif3(filtered) + scores[1])
         return scores
@@ -171,7 +186,10 @@ class _Features(nn.Module):
 
     def __init__(self, pooling: Sequence[tuple[int, int]]) -> None:
         super().__init__()
+        self.pooling = tuple(pooling)
         self.smallest = 4 * max(window for window, _ in pooling)
+        # an image no longer than this on either side has one place of the widest pooling
+        self.single = 4 * max(window + step for window, step in pooling) - 4
         first: list[nn.Module] = []
         for inputs, stride in ((3, 2), (32, 1), (32, 1)):
             first += [_conv(inputs, 32, 3, stride), nn.ReLU(inplace=True)]
@@ -185,6 +203,12 @@ class _Features(nn.Module):
             for window, step in pooling
         )
         self.lastconv = nn.Sequential(_conv(320, 128, 3), nn.ReLU(inplace=True), Conv2d(128, 32, 1, bias=False))
+
+    def fewest(self, height: int, width: int) -> int:
+        """Places of the widest pooling in an image of this size."""
+        return min(
+            math.prod((-(-side // 4) - window) // step + 1 for side in (height, width)) for window, step in self.pooling
+        )
 
     def forward(self, image: Tensor) -> Tensor:
         middle = self.layer2(self.layer1(self.firstconv(image)))
