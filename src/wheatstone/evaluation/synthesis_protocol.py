@@ -79,7 +79,8 @@ class SynthesisProtocol:
         compare_at: PSNR and SSIM of the whole view are those of the view as saved (8 bits, cut off and not rounded), both resized
             to a square of this side (bicubic); SSIM averages blocks of pixels until about 256 are left a side. None: as it is.
         lpips: network of LPIPS, or None to leave it out.
-        matcher: a frozen matcher that looks for the disparity asked for in (left, generated right), or None.
+        matcher: a frozen matcher that looks for the disparity asked for in (left, generated right), or None. Semi-global
+            matching whatever the library's default is: it learned nothing that a synthesizer learned too.
         official: the slips of published scripts. GenStereo's, where `crop` is on: the disparity is cut one column further left
             than the views where the margin is odd, and unknown truth counts as known and 0. Mono2Stereo's: SIoU by
             differences that wrap at 256, and the PSNR of such differences in a column of its own.
