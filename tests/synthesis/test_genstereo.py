@@ -261,6 +261,8 @@ def test_working_side_changes_the_work_and_not_the_size(networks):
         ({"steps": 0}, "steps"),
         ({"guidance": 0.5}, "guidance"),
         ({"mask_opening": 4}, "odd"),
+        ({"mask_opening": (3, 2)}, "odd"),
+        ({"mask_opening": ()}, "odd"),
         ({"composite": "both"}, "known, fusion, generated"),
     ],
 )

@@ -173,6 +173,11 @@ def test_opening_removes_stripes_and_keeps_what_touches_the_border():
     assert not opened[..., :10].any()
     assert torch.equal(opened[..., 10:], known[..., 10:])
     assert torch.equal(open_mask(known, 0), known)
+    assert torch.equal(open_mask(known, (7, 7)), opened)
+    rows = torch.ones(1, 1, 3, 9, dtype=torch.bool)
+    rows[0, 0, 1] = torch.tensor([1, 1, 0, 1, 1, 0, 1, 1, 1])
+    assert open_mask(rows, (1, 3))[0, 0, 1].int().tolist() == [1, 1, 0, 0, 0, 0, 1, 1, 1]  # each row for itself
+    assert open_mask(rows, (1, 3))[0, 0, [0, 2]].all()
 
 
 def test_original_opening(goldens):

@@ -67,7 +67,7 @@ class GenStereo(ViewSynthesizer):
         working_side: int | None = None,
         window_side: int | None = None,
         composite: str | None = None,
-        mask_opening: int | None = None,
+        mask_opening: int | Sequence[int] | None = None,
         colour_match: bool = True,
         official: bool = False,
         max_batch: int = 4,
@@ -84,8 +84,9 @@ class GenStereo(ViewSynthesizer):
                 (`tiling`); by default the side that the U-Nets were made for. Has no effect under `official`.
             composite: what the known pixels of the result are: `known` (default) the moved left view, bit by bit; `fusion`
                 (default of `official`) weighed by the fusion layer against the generated ones; `generated` these alone.
-            mask_opening: known pixels in stripes narrower than this many pixels are not fused but generated; 0 keeps all, the
-                default of `official` is the published 7.
+            mask_opening: known pixels in stripes narrower than this many pixels, or that a rectangle (height, width) does not
+                fit into, are not fused but generated; 0 keeps all. The default of `official` is 7, as in the published
+                script for pictures; the published evaluation has (1, 3).
             colour_match: match the colours of the generated view to the known pixels around the holes.
             official: reproduce the published call: everything squeezed to a square of `working_side`, unknown disparity
                 moved by 0, the bank in float16; `colour_match` then has no effect.
@@ -98,8 +99,13 @@ class GenStereo(ViewSynthesizer):
         if composite not in get_args(Composite):
             raise InputError(f"`composite` must be one of {', '.join(get_args(Composite))}, got {composite!r}")
         mask_opening = (7 if official else 0) if mask_opening is None else mask_opening
-        if mask_opening < 0 or (mask_opening > 1 and mask_opening % 2 == 0):
-            raise InputError(f"`mask_opening` must be 0 or an odd number of pixels, got {mask_opening}")
+        opening = (mask_opening,) if isinstance(mask_opening, int) else tuple(mask_opening)
+        if (
+            len(opening) > 2
+            or any(extent != 0 and extent % 2 != 1 for extent in opening)
+            or min(opening, default=-1) < 0
+        ):
+            raise InputError(f"`mask_opening` must be 0, an odd number of pixels or two of them, got {mask_opening}")
         side, window = (networks.side if given is None else given for given in (working_side, window_side))
         if min(steps, max_batch, side, window) < 1 or not guidance >= 1:
             raise InputError(
@@ -112,7 +118,7 @@ class GenStereo(ViewSynthesizer):
             "working_side": max(1, round(side / networks.multiple)) * networks.multiple,
             "window_side": max(1, round(window / networks.multiple)) * networks.multiple,
             "composite": composite,
-            "mask_opening": mask_opening,
+            "mask_opening": opening[0] if len(opening) == 1 else list(opening),
             "colour_match": colour_match and not official,
             "fusion_polarity": networks.fusion.polarity,
             "official": official,

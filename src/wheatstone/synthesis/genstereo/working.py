@@ -1,6 +1,7 @@
 """Photos of any size and aspect to the size the U-Nets work at."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,8 +67,10 @@ def resize_picture(image01: Float[Tensor, "B 3 H W"], size: tuple[int, int]) -> 
     return functional.interpolate(image01, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
 
 
-def open_mask(known: Bool[Tensor, "B 1 H W"], side: int) -> Bool[Tensor, "B 1 H W"]:
-    """Take out of a mask what is narrower than `side` pixels (opening by a square; the border of the image does not count)."""
-    if side < 2:
-        return known
-    return geometry.open_mask(known, (side, side))
+def open_mask(known: Bool[Tensor, "B 1 H W"], size: int | Sequence[int]) -> Bool[Tensor, "B 1 H W"]:
+    """Take out of a mask what a square of `size` pixels, or a rectangle (height, width), does not fit into; 0 keeps all.
+
+    The border of the image does not count.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    return geometry.open_mask(known, (max(1, height), max(1, width)))
