@@ -10,7 +10,7 @@ from wheatstone.datasets.tree import Listing
 
 __all__ = ["load"]
 
-_LICENCE = "DrivingStereo: research use, cite Yang et al. 2019; terms of its site not established"
+_LICENCE = "DrivingStereo: its site's repository is under MIT, of the data it says nothing; cite Yang et al. 2019"
 _WEATHERS = ("sunny", "cloudy", "foggy", "rainy")
 _SCALES = {"half": 256, "full": 128}
 _KINDS = ("left-image", "right-image", "disparity-map")
@@ -21,7 +21,8 @@ def load(path: Path, split: str = "train", size: str = "half") -> PairFolder:
 
     Scale: disparity = 16-bit code / 256 at half size (881 x 400), code / 128 at full size (1762 x 800). The site could not be
     read; public evaluation code divides by 128 at full size, though one toolbox by 256. Unknown: 0. Occlusion: not stated.
-    Licence: not established, research use. Layout: `SPLIT-KIND/[KIND-SIZE-size/]SEQUENCE/TIME.jpg` with SPLIT `train` or `test`,
+    Licence: the site's repository (github.com/drivingstereo-dataset/drivingstereo-dataset.github.io) is under MIT and says
+    nothing of the data. Layout: `SPLIT-KIND/[KIND-SIZE-size/]SEQUENCE/TIME.jpg` with SPLIT `train` or `test`,
     KIND `left-image`, `right-image` or `disparity-map` (these `.png`) and SIZE `half` or `full`; and
     `WEATHER/KIND-SIZE-size/TIME.jpg` with WEATHER `sunny`, `cloudy`, `foggy` or `rainy`. Images may be PNG as well.
 

@@ -18,7 +18,7 @@ from wheatstone.files import read_bytes
 
 __all__ = ["load"]
 
-_LICENCE = "Dynamic Replica: terms of its download page, not established; cite Karaev et al. 2023"
+_LICENCE = "Dynamic Replica: CC BY-NC 4.0 according to arXiv 2410.02073, cite Karaev et al. 2023"
 _SPLITS = ("train", "valid", "test")
 _NEAREST_M = 1e-5
 
@@ -29,7 +29,8 @@ def load(path: Path, split: str = "train", left_right: bool = False) -> PairFold
     Scale: 16-bit PNG whose bits are a half float, depth in metres, of both views (11 bits: a disparity of d px is exact to
     d / 4096); disparity = fx x baseline / depth, where both follow from `frame_annotations_SPLIT.jgz` (PyTorch3D cameras;
     baseline = Tx of the right camera - Tx of the left one). Unknown: depth below 1e-5 and not finite. Occlusion: no mask.
-    Licence: not established (its page asks to accept one). Layout:
+    Licence: CC BY-NC 4.0 by the list of data sets of another paper (Depth Pro, arXiv 2410.02073, Table 15); its page asks to
+    accept one. Layout:
     `{train,valid,test}/NAME_{left,right}/{images/NAME_left-NNNN.png,depths/NAME_left_NNNN.geometric.png}` and
     `frame_annotations_SPLIT.jgz` in the folder of the split or beside it; it is read once, when the data set is opened.
     Known flaw: a report to its authors says that the background's depth does not fit the right view in places.

@@ -40,7 +40,8 @@ def load_booster(path: Path, split: str = "train", left_right: bool = False) -> 
 
     Scale: `disp_00.npy`, float32 pixels; of the right view `disp_02.npy`. Unknown: 0, negative or not finite. Occlusion:
     `mask_00.png`, 255 = seen by both cameras, where present. `mask_cat.png` (class of material, 0 to 3) goes into `extras` as
-    `transparent_or_mirror` where it is 2 or 3, as its authors group the classes. Licence: not established, see its site.
+    `transparent_or_mirror` where it is 2 or 3, as its authors group the classes. Licence: CC BY-NC 4.0 by the list of
+    data sets of another paper (Depth Pro, arXiv 2410.02073, Table 15); on its own pages no licence was found.
     Layout: `{train,test}/balanced/SCENE/{camera_00,camera_02}/imN.png` and `train/balanced/SCENE/{disp_00.npy,disp_02.npy}` with
     `mask_00.png`, `mask_cat.png` and `calib_00-02.xml` beside them; all exposures of a scene share its truth. Unbalanced pairs
     have views of different sizes, which a sample cannot hold; their layout was not established.
@@ -65,7 +66,8 @@ def load_booster(path: Path, split: str = "train", left_right: bool = False) -> 
         if name.endswith(".png")
     ]
     found = find_pairs(pairs, root, "Booster", layout, listing)
-    return PairFolder("booster", found, "Booster: terms not established, cite Zama Ramirez et al. 2022", left_right)
+    licence = "Booster: CC BY-NC 4.0 according to arXiv 2410.02073, cite Zama Ramirez et al. 2022"
+    return PairFolder("booster", found, licence, left_right)
 
 
 def _booster(listing: Listing, scene: Path, name: str, root: Path, with_truth: bool) -> PairFiles:
