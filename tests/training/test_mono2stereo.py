@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,3 +62,13 @@ def _weights(folder):
     from wheatstone.matching import load_matcher
 
     return load_matcher(str(folder)).network.parameters()
+
+
+def test_pairs_of_the_first_stage_are_made_edge_aware(tmp_path):
+    pytest.importorskip("numba")
+    recipe = with_settings(recipes["mono2stereo-pretrain-small"], TINY)
+    source = recipe.data(folder=tmp_path, cache=tmp_path, seed=0)
+    assert (source.filler.name, source.clean_up.method) == ("edge-aware", "edge-aware")
+    sample = source.sample(0, np.random.default_rng(0))
+    assert sample.hole.any()
+    assert not sample.views["right"].isnan().any()

@@ -158,8 +158,13 @@ def test_a_share_is_replayed_without_teacher_and_a_resumed_training_replays_the_
     for first, second in zip(through[17:], resumed, strict=True):
         assert first["key"] == second["key"]
         assert all(torch.equal(first[name], second[name]) for name in first if name != "key")
-    with pytest.raises(InputError, match="share"):
-        Replayed(Old(), Old(), 1.5)
+    thin = Replayed(Old(), Old(), 1.0, "left", 0.25).item(0, 0, draw())
+    kept = thin["valid"].sum() / Old().item(0, 0, draw())["valid"].sum()
+    assert kept == pytest.approx(0.25, abs=0.1)
+    assert (thin["disparity"][~thin["valid"]] == 0).all()
+    for wrong in ((1.5, "left", 1.0), (0.5, "left", 0.0)):
+        with pytest.raises(InputError, match="share"):
+            Replayed(Old(), Old(), *wrong)
 
 
 def test_scanned_scenes_hold_dense_truth_back_and_their_scans_follow_the_seed(tmp_path):

@@ -22,7 +22,7 @@ _AUGMENTATION: dict[str, Any] = {
 }
 _MAKING: dict[str, Any] = {
     "rule": "adaptive:center=0.15,radius=0.1",
-    "fill": "embedded",
+    "fill": "edge-aware",
     "depth": "depth-anything-v2-large",
     "mirror": 0.5,
     "confident": False,
@@ -55,6 +55,7 @@ _FINETUNE = replace(
             "augmentation": {**_AUGMENTATION, "erase": 0.0},
             "teacher": "depth-anything-v2-large",
             "replay": 0.2,
+            "replay_density": 0.2,
             "replay_from": None,
             "replay_making": _MAKING,
         },
@@ -116,6 +117,7 @@ _FINETUNE_SMALL = replace(
             "errors": {},
             "lidar": {},
             "replay": 0.2,
+            "replay_density": 0.05,
             "replay_from": None,
             "replay_making": _SMALL_MAKING,
         },

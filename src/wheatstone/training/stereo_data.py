@@ -21,7 +21,7 @@ from wheatstone.datasets.augmentation import StereoAugmentation
 from wheatstone.datasets.registry import COLLECTIONS
 from wheatstone.disparity import DisparityRule, parse_rule
 from wheatstone.errors import InputError
-from wheatstone.generation.generator import CleanUp
+from wheatstone.generation.clean_up import THRESHOLDS, CleanUp
 from wheatstone.samples import StereoSample, image_batch
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.background import cut_window, transfer_colour
@@ -263,7 +263,8 @@ def made_pairs(
     rule: str | Sequence[str] = "adaptive",
     fill: str = "rows",
     dilate: int = 1,
-    threshold: float = 3.0,
+    threshold: float | int | None = None,
+    method: str | None = None,
     window: Sequence[int] | None = None,
     trim: int = 0,
     mirror: float = 0.0,
@@ -278,9 +279,10 @@ def made_pairs(
         rule: as typed for `generate`: `adaptive`, `uniform:low_px=50,high_px=192`, ...; or its parts
             between the commas.
         fill: `background` for another picture, else the name of a synthesizer that warps and fills (`rows`, `embedded`,
-            `classical`, `warp`, ...).
+            `classical`, `edge-aware`, `warp`, ...).
         dilate: see `CleanUp`.
-        threshold: see `CleanUp`.
+        threshold: see `CleanUp`; None is the method's own.
+        method: see `CleanUp`; None fits the filler: `edge-aware` for the filler of that name, else `slope`.
         window: see `MadePairs`.
         trim: see `MadePairs`.
         mirror: see `MadePairs`.
@@ -296,6 +298,10 @@ def made_pairs(
         if not isinstance(synthesizer, HoleFiller):
             raise InputError(f"{fill!r} does not warp and fill; choose background, rows, embedded, classical or warp")
         filler = synthesizer
+        clean_up = CleanUp.fitting(filler, method=method, dilate=dilate, threshold=threshold)
+    else:
+        way = method or "slope"
+        clean_up = CleanUp(dilate, THRESHOLDS.get(way, 0.0) if threshold is None else float(threshold), way)
     if not confident:
         pictures = without_confidence(pictures)
     return MadePairs(
@@ -303,7 +309,7 @@ def made_pairs(
         parse_rule(rule if isinstance(rule, str) else ",".join(rule)),
         StereoAugmentation.from_settings(augmentation),
         filler,
-        CleanUp(dilate, threshold),
+        clean_up,
         None if window is None else (int(window[0]), int(window[1])),
         trim,
         mirror,

@@ -33,12 +33,15 @@ class Replayed:
         old: items without; theirs is marked unknown everywhere, so they get the supervised loss only.
         share: expected share of the items that are old.
         views: whose teachers the new items bring.
+        density: share of the labels of an old item that stay, at random. A loss that is a mean over labelled pixels would
+            otherwise hear densely labelled old items far louder than sparsely labelled new ones.
     """
 
     new: DataSource
     old: DataSource
     share: float
     views: Views = "left"
+    density: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense.
@@ -48,6 +51,8 @@ class Replayed:
         """
         if not 0 <= self.share <= 1:
             raise InputError(f"replay is a share of the items, 0..1, got {self.share}")
+        if not 0 < self.density <= 1:
+            raise InputError(f"replay: density is a share of the labels, above 0, at most 1, got {self.density}")
 
     def __len__(self) -> int:
         return len(self.new)
@@ -57,6 +62,10 @@ class Replayed:
         if generator.random() >= self.share:
             return self.new.item(index, step, generator)
         item = dict(self.old.item(int(generator.integers(len(self.old))), step, generator))
+        if self.density < 1:
+            stays = torch.from_numpy(generator.random(item["valid"].shape) < self.density)
+            valid = item["valid"] & stays
+            item |= {"valid": valid, "disparity": item["disparity"] * valid}
         for name in TEACHERS[: 1 if self.views == "left" else 2]:
             item |= {name: torch.zeros_like(item["disparity"]), f"{name}_valid": torch.zeros_like(item["valid"])}
         return item
@@ -73,6 +82,7 @@ def taught_pairs(
     confident: float = 0.0,
     device: str | None = None,
     replay: float = 0.0,
+    replay_density: float = 0.2,
     replay_from: str | None = None,
     replay_making: Mapping[str, Any] | None = None,
     without: Literal["scenes"] | None = None,
@@ -93,6 +103,7 @@ def taught_pairs(
         confident: least flip consistency (0..1) of a pixel of the teacher that is believed.
         device: estimate all maps now, there; None: on the CPU, when asked for.
         replay: share of the items that come from the first stage.
+        replay_density: share of their labels that stay, about that of the sparse truth (`Replayed`).
         replay_from: data of the first stage, as `stereo_pairs` takes it: photos, a folder that `generate` wrote. None: pairs made
             of rendered views, where the recipe has `without`.
         replay_making: further settings of `stereo_pairs` for it.
@@ -135,7 +146,7 @@ def taught_pairs(
         )
     making = {"scenes": scenes, "size": shape, "without": "pictures" if without else None, **(replay_making or {})}
     old = stereo_pairs(replay_from or place, seed, augmentation=augmentation, cache=place, **making)
-    return Replayed(new, old, replay, views)
+    return Replayed(new, old, replay, views, replay_density)
 
 
 def scanned_scenes(
