@@ -4,12 +4,14 @@
 
 Prints a Markdown table, and below it what misses a bar: an answer within 1e-3 px of the plain one, in no more time, at 1080x1920
 in at most half the memory. Every measurement is a process of its own, both formulations get the same weights and images, and
-the largest difference of their answers stands beside the ratios. Memory is the process's largest resident size, libraries
-included. Sides below 256 px are too small for PSMNet as published.
+the largest difference of their answers stands beside the ratios. Memory is the largest resident size of a further process,
+libraries included, that makes one iteration and gives freed memory back at once: what an allocator keeps for later differs by
+a tenth from run to run. Sides below 256 px are too small for PSMNet as published.
 """
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -183,17 +185,21 @@ def measure(name: str, form: str, size: tuple[int, int], iterations: int, thread
         else:
             answer = matcher(left, right, iterations if matcher.iterations else None).disparity
     seconds = clock() - start
-    np.save(out, answer.numpy())
+    with out.open("wb") as file:
+        np.save(file, answer.numpy())
     print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 
 
-def in_process(name: str, form: str, size: str, options: argparse.Namespace, out: Path) -> tuple[float, float]:
-    """The same in a process of its own: seconds and MB."""
-    command = [sys.executable, __file__, "--case", name, form, str(out), "--sizes", size]
-    command += ["--iterations", str(options.iterations), "--threads", str(options.threads)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
-    return seconds, megabytes
+def in_processes(name: str, form: str, size: str, options: argparse.Namespace, out: Path) -> tuple[float, float]:
+    """The same in processes of its own: seconds of one, MB of another, whose allocator keeps nothing that was freed."""
+    found = []
+    sober = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"}
+    for iterations, place, environment in ((1, Path(os.devnull), sober), (options.iterations, out, None)):
+        command = [sys.executable, __file__, "--case", name, form, str(place), "--sizes", size]
+        command += ["--iterations", str(iterations), "--threads", str(options.threads)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    return found[1][0], found[0][1]
 
 
 def missed(size: str, time_share: float, memory_share: float, difference: float) -> list[str]:
@@ -226,10 +232,10 @@ def main() -> None:
         for name in options.only:
             for size in options.sizes:
                 ours, theirs = Path(folder, "ours.npy"), Path(folder, "plain.npy")
-                seconds, megabytes = in_process(name, "ours", size, options, ours)
+                seconds, megabytes = in_processes(name, "ours", size, options, ours)
                 cells = [f"{seconds:.2f}", "", "", f"{megabytes:.0f}", "", "", ""]
                 if CASES[name][1] is not None:
-                    slow, large = in_process(name, "plain", size, options, theirs)
+                    slow, large = in_processes(name, "plain", size, options, theirs)
                     difference = np.abs(np.load(ours) - np.load(theirs)).max()
                     cells[1:3] = [f"{slow:.2f}", f"{seconds / slow:.2f}"]
                     cells[4:] = [f"{large:.0f}", f"{megabytes / large:.2f}", f"{difference:.1e}"]

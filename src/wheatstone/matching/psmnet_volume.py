@@ -149,7 +149,14 @@ class StackedHourglass(nn.Module):
         Returns:
             The filtered volume, and the inner maps on the way down and up.
         """
-        down = self.conv2(self.conv1(volume))
+        return self.filter(self.conv1(volume), before_first, after)
+
+    def filter(
+        self, entered: Tensor, before_first: Tensor | None, after: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same from the result of the first convolution: who holds nothing else saves a volume."""
+        down = self.conv2(entered)
+        del entered
         down = (down if after is None else add(down, after)).relu_()
         up = self.conv5(self.conv4(self.conv3(down)))
         up = add(up, down if before_first is None else before_first).relu_()
@@ -174,7 +181,7 @@ class Classifier(nn.Sequential):
             return saturate(last(activate(first(x)))).float()
         conv, norm = cast(ConvNorm3d, first)
         height, parts = x.shape[-2], []
-        least = 2 * least_rows(len(x) * x.shape[1] * x.shape[-1])  # two rows of each band are convolved twice
+        least = least_rows(len(x) * x.shape[1] * x.shape[-1])
         for start, stop in bands(height, x.shape[-1] * x.shape[2], x.device, 1, least):
             inner = slice(max(start - 1, 0), min(stop + 1, height))  # rows that the second convolution reads
             outer = slice(max(start - 2, 0), min(stop + 2, height))
