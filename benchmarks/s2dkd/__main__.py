@@ -1,12 +1,14 @@
 """Sparse truth with a monocular teacher (S2DKD), small: what each form of distillation changes for one matcher.
 
     python benchmarks/s2dkd OUT --minutes 10
-    python benchmarks/s2dkd OUT --steps 5000 --batch 16 --scenes 3000 --pretrain-steps 50000 --device cuda --workers 8
+    python benchmarks/s2dkd OUT --matcher narrow --minutes 60
+    python benchmarks/s2dkd OUT --steps 5000 --batch 16 --scenes 3000 --size 320,480 --crop 160,256 --device cuda --workers 8
 
-One small matcher is pre-trained on pairs made of single rendered views (`mono2stereo-pretrain-small`) and kept. Every row
-fine-tunes that same matcher on rendered pairs of which a laser scanner measured some pixels below the horizon; dense truth
-is held back for scoring. Rows differ in the teacher and in the form of distillation alone: none (sparse truth alone), true
-inverse depth spoilt as monocular maps are, and the embedded depth estimator. Seeds draw the order of the crops and the scans.
+Every row fine-tunes the same matcher on rendered pairs of which a laser scanner measured some pixels below the horizon; dense
+truth is held back for scoring. The matcher is the one that ships, without semi-global matching to start from, which would
+hand its own edges through; or, `--matcher narrow`, a far narrower one, pre-trained here on pairs made of single rendered
+views (`mono2stereo-pretrain-small`) and kept. Rows differ in the teacher and in the form of distillation alone: none (sparse
+truth alone), true inverse depth spoilt as monocular maps are, and the embedded estimator. Seeds draw crops, order and scans.
 
 Scored overall, within 5 px of a step of the true disparity, and above the highest scan line, where there never was a label. The
 default variant is the one with the smallest end-point error in the edge band of the development scenes; the figures that
@@ -29,11 +31,23 @@ from measures import kitti_root, real_frames, scores_of, test_scenes
 from printed import write_report
 from series import CROP_MULTIPLE, count, exit_code_of, finish_runs, height_width, keep, with_changes
 from tables import machine
-from trials import Trial, fine_tunings, known_variants, pretraining, source_of
+from trials import (
+    NARROW,
+    SHIPPED,
+    SHIPPED_MATCHER,
+    Trial,
+    base_of,
+    fine_tunings,
+    known_variants,
+    pretraining,
+    source_of,
+)
 
+from wheatstone.checkpoints import resolve_shipped
 from wheatstone.cli.console import progress_bar
 from wheatstone.errors import InputError
 from wheatstone.files import write_bytes
+from wheatstone.matching.embedded import EmbeddedMatcher
 from wheatstone.training import train
 
 STEPS_THAT_TIME = 6
@@ -47,14 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _series(options: argparse.Namespace) -> None:
     out: Path = options.out
     measured = {name: getattr(options, name) for name in ("development", "tests", "size", "spacing", "step")}
-    keep(out / "tests.json", measured, f"{out} was measured on other scenes: use a new folder")
+    frames = real_frames(options)
+    measured["frames"] = {name: list(found.keys) for name, found in frames.items()}
+    keep(out / "tests.json", measured, f"{out} was measured on other scenes or frames: use a new folder")
     if options.report:
         steps = options.steps or int(_kept(out / "plan.json")["steps"])
         print(write_report(out, options, fine_tunings(options, steps)))
         return
-    tests, frames = test_scenes(options), real_frames(options)
+    tests = test_scenes(options)
     base = _pretrained(options)
-    before = out / "results" / f"before-{pretraining(options).name}.json"
+    before = out / "results" / f"before-{base_of(options)}.json"
     if not before.is_file():
         figures = scores_of(base, tests, frames, options.device)
         write_bytes(before, (json.dumps(figures, indent=1) + "\n").encode())
@@ -85,7 +101,13 @@ def _shown(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pretrained(options: argparse.Namespace) -> Path:
-    """Weights of the first stage; trained once for a folder."""
+    """Weights that every row starts from; trained once for a folder, or those that ship."""
+    if options.matcher == SHIPPED:
+        folder = options.out / "pretrained" / SHIPPED
+        EmbeddedMatcher.from_pretrained(resolve_shipped("embedded-matcher"), **SHIPPED_MATCHER.options).save_pretrained(
+            folder
+        )
+        return folder
     trial = pretraining(options)
     place, facts = options.out / "pretrained" / trial.name, options.out / "pretrained" / f"{trial.name}.json"
     if facts.is_file():
@@ -132,7 +154,9 @@ def _planned_steps(options: argparse.Namespace, base: Path) -> int:
         seconds.append(now() - began)
         shutil.rmtree(weights.parent)
     step = max(1e-3, (seconds[1] - seconds[0]) / (STEPS_THAT_TIME - 1))
-    spent = _kept(options.out / "pretrained" / f"{pretraining(options).name}.json")["minutes"]
+    spent = (
+        0.0 if options.matcher == SHIPPED else _kept(options.out / "pretrained" / f"{base_of(options)}.json")["minutes"]
+    )
     share = 60 * max(0.0, options.minutes - spent) / (len(runs) * options.seeds)
     steps = max(2, int((share - max(0.0, seconds[0] - step)) / step))
     print(f"{len(runs) * options.seeds} runs of {steps} steps, {step:.2f} s a step", flush=True)
@@ -166,28 +190,34 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     size.add_argument("--seeds", type=count, default=3)
     size.add_argument("--first-seed", type=count, default=0)
     size.add_argument("--scenes", type=count, default=100, help="rendered pairs to fine-tune on")
-    size.add_argument("--size", type=height_width, default=(128, 224), help="height,width of scenes, px")
-    size.add_argument("--batch", type=count, default=4)
-    size.add_argument("--crop", type=height_width, default=(64, 160), help="height,width of a training crop, px")
-    size.add_argument("--development", type=count, default=16, help="held-out scenes to choose the default on")
-    size.add_argument("--tests", type=count, default=32, help="other held-out scenes, whose figures are reported")
+    size.add_argument("--size", type=height_width, default=(96, 160), help="height,width of scenes, px")
+    size.add_argument("--batch", type=count, default=2)
+    size.add_argument("--crop", type=height_width, default=(64, 128), help="height,width of a training crop, px")
+    size.add_argument("--development", type=count, default=8, help="held-out scenes to choose the default on")
+    size.add_argument("--tests", type=count, default=16, help="other held-out scenes, whose figures are reported")
     what = parser.add_argument_group("what")
     known = known_variants()
+    what.add_argument(
+        "--matcher",
+        choices=(NARROW, SHIPPED),
+        default=SHIPPED,
+        help="what is fine-tuned: the narrow one after the first stage, or the one that ships, without its start",
+    )
     what.add_argument("--variants", nargs="*", choices=known, default=known, help="with the spoilt true depth")
-    what.add_argument("--estimated-variants", nargs="*", choices=known, default=["kl_spatial", "ssi", "gradient"])
+    what.add_argument("--estimated-variants", nargs="*", choices=known, default=["kl_spatial"])
     what.add_argument("--no-dense", dest="dense", action="store_false", help="leave the row with dense truth out")
-    what.add_argument("--spacing", type=float, default=2.0, help="of the scan lines, degrees")
-    what.add_argument("--step", type=float, default=0.8, help="of the shots along a line, degrees")
+    what.add_argument("--spacing", type=float, default=3.0, help="of the scan lines, degrees")
+    what.add_argument("--step", type=float, default=1.2, help="of the shots along a line, degrees")
     what.add_argument(
         "--blur", type=float, default=15 / 1242, help="of depth edges in the spoilt depth, share of the width"
     )
-    what.add_argument("--pull", type=float, default=0.2, help="gradient of the teacher as a share of that of the truth")
+    what.add_argument("--pull", type=float, default=4.0, help="gradient of the teacher as a share of that of the truth")
     what.add_argument("--set", nargs="*", metavar="NAME=JSON", help="further settings of S2DKD, for all variants")
     what.add_argument(
         "--kitti", default=kitti_root(), help="folder that holds kitti2012 and kitti2015, to score as well"
     )
     how = parser.add_argument_group("how")
-    how.add_argument("--lr", type=float, default=5e-4)
+    how.add_argument("--lr", type=float, default=1e-3)
     how.add_argument("--precision", choices=("no", "bf16"), default="no")
     how.add_argument("--device", default="cpu", help="cuda for a GPU")
     how.add_argument("--threads", type=count, default=1)

@@ -10,7 +10,7 @@ from typing import Any
 from measures import EDGE_PX, FIGURES, REGIONS, STEP_PX, columns
 from rows import result_file
 from tables import machine, markdown
-from trials import BEFORE, DEFAULT, PLAIN, SPARSE, TEACHERS, Trial, pretraining
+from trials import BEFORE, DEFAULT, PLAIN, SHIPPED, SPARSE, TEACHERS, Trial, base_of
 
 from wheatstone.files import write_bytes
 
@@ -20,7 +20,7 @@ Results = dict[tuple[str, str], list[Mapping[str, Any]]]
 def write_report(out: Path, options: argparse.Namespace, runs: Sequence[Trial]) -> str:
     """Write and return the tables of what is there so far."""
     done = [json.loads(file.read_text()) for run in runs if (file := result_file(out, run)).is_file()]
-    file = out / "results" / f"before-{pretraining(options).name}.json"
+    file = out / "results" / f"before-{base_of(options)}.json"
     before = json.loads(file.read_text()) if file.is_file() else None
     grouped: Results = {}
     for result in done:
@@ -28,7 +28,7 @@ def write_report(out: Path, options: argparse.Namespace, runs: Sequence[Trial]) 
     lines = [_sentence(out, options, runs, done), ""]
     lines += _table("fresh", grouped, before, columns())
     lines += ["", *_differences(grouped), "", *_choice(grouped, before)]
-    if before and "kitti" in before:
+    if before and all("kitti" in figures for figures in (before, *(result["figures"] for result in done))):
         lines += ["", "Two real KITTI frames, seen at a quarter of their size (a sanity check, not a benchmark):", ""]
         lines += _table("kitti", grouped, before, ["epe", "bad_3"])
     text = "\n".join(lines) + "\n"
@@ -39,18 +39,20 @@ def write_report(out: Path, options: argparse.Namespace, runs: Sequence[Trial]) 
 
 
 def _sentence(out: Path, options: argparse.Namespace, runs: Sequence[Trial], done: Sequence[Mapping[str, Any]]) -> str:
-    base = out / "pretrained" / f"{pretraining(options).name}.json"
+    base = out / "pretrained" / f"{base_of(options)}.json"
     first = json.loads(base.read_text())["minutes"] if base.is_file() else 0.0
     spent = sum(result["minutes"] or 0.0 for result in done)
     steps = runs[0].recipe.steps if runs else 0
     size, crop = options.size, options.crop
     unit = "CPU-minutes" if options.device == "cpu" else "minutes"
+    views = f"pairs made of {options.pretrain_scenes} rendered views of {size[1]} x {size[0]}"
+    narrow = f"one narrow matcher pre-trained for {options.pretrain_steps} steps on {views}"
+    what = "the matcher that ships, without its start" if options.matcher == SHIPPED else narrow
     return (
-        f"{len(done)} of {len(runs)} runs: one matcher pre-trained for {options.pretrain_steps} steps on pairs made of "
-        f"{options.pretrain_scenes} rendered views of {size[1]} x {size[0]}, then {steps} steps of {options.batch} crops of "
+        f"{len(done)} of {len(runs)} runs: {what}, then {steps} steps of {options.batch} crops of "
         f"{crop[1]} x {crop[0]} on {options.scenes} scanned scenes; scored on {options.tests} fresh and {options.development} "
         f"development scenes, no sky; edge band: within {EDGE_PX} px of a step of {STEP_PX:g} px; without labels: above the "
-        f"highest scan line; {first:.0f} + {spent:.0f} {unit} of training on {machine(options)}"
+        f"highest scan line; {first + spent:.0f} {unit} of training on {machine(options)}"
     )
 
 

@@ -23,6 +23,10 @@ PLAIN = {
 
 TEACHERS = {"spoilt": "spoilt true depth", "estimated": "embedded depth"}
 DEFAULT = "kl_spatial"
+NARROW, SHIPPED = "narrow", "shipped"
+SHIPPED_MATCHER = Build("wheatstone.matching.embedded:EmbeddedMatcher", {"start": "none"})
+"""The matcher that ships, without semi-global matching to start from, which would hand its own edges through."""
+
 _PLAIN_TEACHER = "none"
 _FIRST, _SECOND = recipes["mono2stereo-pretrain-small"], recipes["mono2stereo-finetune-small"]
 
@@ -36,7 +40,12 @@ class Trial(Run):
 
     @property
     def name(self) -> str:
-        return f"{super().name}-{self.base[-8:]}"
+        return f"{super().name}-{self.base[-8:]}" if self.base else super().name
+
+
+def base_of(options: argparse.Namespace) -> str:
+    """Name of the matcher that every row starts from."""
+    return SHIPPED if options.matcher == SHIPPED else pretraining(options).name
 
 
 def pretraining(options: argparse.Namespace) -> Trial:
@@ -55,7 +64,7 @@ def pretraining(options: argparse.Namespace) -> Trial:
 
 def fine_tunings(options: argparse.Namespace, steps: int) -> list[Trial]:
     """All fine-tunings: all rows with one seed, then with the next, so that a stopped series has whole tables."""
-    base = pretraining(options).name
+    base = base_of(options)
     rows = [(_PLAIN_TEACHER, SPARSE)]
     rows += [("spoilt", variant) for variant in options.variants]
     rows += [("estimated", variant) for variant in options.estimated_variants]
@@ -88,6 +97,8 @@ def _fine_tuning(options: argparse.Namespace, teacher: str, row: str, seed: int,
         distilled = {"supervised": supervised, "variant": row, "gradient_target": options.pull, **chosen}
         loss = Build("wheatstone.objectives.s2dkd:S2DKD", distilled)
     recipe = _sized(_SECOND, options, Build(target, data), steps)
+    if options.matcher == SHIPPED:
+        recipe = replace(recipe, parts={"matcher": SHIPPED_MATCHER})
     return replace(recipe, objective=loss, seed=seed, optimiser=replace(recipe.optimiser, lr=options.lr))
 
 

@@ -7,7 +7,7 @@ import torch
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "s2dkd"
 TINY = "--steps 1 --pretrain-steps 1 --pretrain-scenes 2 --seeds 1 --scenes 2 --development 1 --tests 1 --batch 1 --crop 32,64"
-FEW = "--size 48,80 --spacing 1 --variants kl_spatial gradient --estimated-variants --no-dense"
+FEW = "--matcher narrow --size 48,80 --spacing 1 --variants kl_spatial gradient --estimated-variants --no-dense"
 
 
 @pytest.fixture
