@@ -3,7 +3,14 @@ import pytest
 import torch
 
 from wheatstone.errors import ShapeError
-from wheatstone.evaluation import border_holes, gradient_energy, masked_psnr, synthesis_metrics
+from wheatstone.evaluation import (
+    border_holes,
+    gradient_energy,
+    hole_rim,
+    masked_psnr,
+    mixed_colours,
+    synthesis_metrics,
+)
 
 REFUSED = (ShapeError, jaxtyping.TypeCheckError)  # the type checker of the tests may see it first
 
@@ -77,3 +84,41 @@ def test_empty_areas_are_nan_and_sizes_must_agree():
     assert masked_psnr(truth * 0.5, truth, torch.zeros_like(hole)).isnan().all()
     with pytest.raises(REFUSED):
         synthesis_metrics(truth[..., 1:], truth, hole)
+
+
+def _bordered(mixed: int):
+    """A red thing left of a hole of 8 px, blue behind it; so many pixels at the far end are half red."""
+    truth = torch.zeros(1, 3, 4, 40)
+    truth[:, 0, :, :12], truth[:, 2, :, 12:] = 1.0, 1.0
+    hole = torch.zeros(1, 1, 4, 40, dtype=torch.bool)
+    hole[..., 12:20] = True
+    disparity = torch.where(torch.arange(40) < 12, 12.0, 4.0).expand(1, 1, 4, 40)
+    view = truth.clone()
+    view[..., 20 : 20 + mixed] = torch.tensor([0.5, 0.0, 0.5])[:, None, None]
+    return view, truth, hole, disparity
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_mixed_colours_are_counted_at_the_far_side(mirrored):
+    for mixed in (0, 2, 5):
+        maps = _bordered(mixed)
+        found, judged = mixed_colours(*((m.flip(-1) for m in maps) if mirrored else maps))
+        assert judged.tolist() == [4 * 10]  # five hole pixels and five known ones in each of four rows
+        assert found.tolist() == [4 * mixed]
+    view, truth, hole, disparity = _bordered(3)
+    assert mixed_colours(view, truth, hole, torch.full_like(disparity, 4.0))[1].tolist() == [0]  # no step
+    grey = torch.full_like(truth, 0.5)
+    assert mixed_colours(view, grey, hole, disparity)[1].tolist() == [0]  # no contrast
+    assert mixed_colours(view, truth, torch.zeros_like(hole), disparity)[1].tolist() == [0]
+
+
+def test_a_rim_lies_on_both_sides_of_the_outline_of_a_hole_inside():
+    hole = torch.zeros(1, 1, 30, 60, dtype=torch.bool)
+    hole[..., 10:20, 10:40] = True
+    hole[..., 55:] = True  # beyond the image: not judged
+    rim = hole_rim(hole, 3)
+    expected = torch.zeros_like(rim)
+    expected[..., 7:23, 7:43] = True
+    expected[..., 13:17, 13:37] = False
+    assert torch.equal(rim, expected)
+    assert not hole_rim(torch.zeros_like(hole)).any()

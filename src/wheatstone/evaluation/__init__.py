@@ -25,7 +25,9 @@ from wheatstone.evaluation.synthesis_protocol import SynthesisProtocol
 from wheatstone.evaluation.view_metrics import (
     border_holes,
     gradient_energy,
+    hole_rim,
     masked_psnr,
+    mixed_colours,
     pooled_ssim,
     synthesis_metrics,
 )
@@ -55,10 +57,12 @@ __all__ = [
     "fit_affine",
     "fit_scale",
     "gradient_energy",
+    "hole_rim",
     "inverse_depth_metrics",
     "load_lpips",
     "masked_psnr",
     "matcher_protocol",
+    "mixed_colours",
     "pair_consistency",
     "pooled_ssim",
     "synthesis_metrics",

@@ -6,8 +6,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from wheatstone.errors import ShapeError
+from wheatstone.geometry import hole_ends
 
-__all__ = ["border_holes", "gradient_energy", "masked_psnr", "pooled_ssim", "synthesis_metrics"]
+__all__ = [
+    "border_holes",
+    "gradient_energy",
+    "hole_rim",
+    "masked_psnr",
+    "mixed_colours",
+    "pooled_ssim",
+    "synthesis_metrics",
+]
 
 _GREY = (0.299, 0.587, 0.114)
 _SSIM_SIDE = 256
@@ -22,6 +31,102 @@ def border_holes(hole: Bool[Tensor, "B 1 H W"]) -> Bool[Tensor, "B 1 H W"]:
     from_left = known.cumsum(-1) == 0
     from_right = known.flip(-1).cumsum(-1).flip(-1) == 0
     return hole & (from_left | from_right)
+
+
+def hole_rim(hole: Bool[Tensor, "B 1 H W"], radius: int = 5) -> Bool[Tensor, "B 1 H W"]:
+    """The pixels on both sides of the outline of the holes inside the image: known ones near a hole, hole pixels near known ones.
+
+    Args:
+        hole: frame of the view.
+        radius: largest distance from the outline, px, the larger of those along row and column.
+    """
+    inside = hole & ~border_holes(hole)
+
+    def near(mask: Tensor) -> Tensor:
+        rows = functional.max_pool2d(mask.float(), (2 * radius + 1, 1), 1, (radius, 0))
+        return functional.max_pool2d(rows, (1, 2 * radius + 1), 1, (0, radius)) > 0
+
+    return near(inside) & near(~hole) & (inside | ~hole)
+
+
+def mixed_colours(
+    view: Float[Tensor, "B 3 H W"],
+    truth: Float[Tensor, "B 3 H W"],
+    hole: Bool[Tensor, "B 1 H W"],
+    disparity_of_view: Float[Tensor, "B 1 H W"],
+    *,
+    radius: int = 5,
+    step: float = 3.0,
+    contrast: float = 0.2,
+) -> tuple[Float[Tensor, " B"], Float[Tensor, " B"]]:
+    """Count pixels at the far side of disocclusions that show a mixture of foreground and background, where only background is.
+
+    For every run of hole pixels of a row between two known ones whose disparities differ by `step`: F is the mean of the truth
+    over 3 px from the third px of the near side on, B that over 3 px from `radius` px beyond the far end on. The run counts where
+    those pixels are known, lie on one surface with their end (1 px + 5 %) and |F - B| >= `contrast` (RGB, Euclidean). Judged are
+    the `radius` hole pixels at the far end, without the two that touch the near side, whose mixture is real, and the `radius`
+    known pixels beyond.
+    A pixel of colour c mixes if its share t = (c - B)(F - B) / |F - B|^2 is 0.25 to 0.75, and it lies no farther from the line
+    between F and B than a quarter of |F - B|.
+
+    Args:
+        view: judged, 0..1.
+        truth: the real view, 0..1.
+        hole: frame of the view, the same for all methods.
+        disparity_of_view: px, of what landed there; positive and negative baselines alike.
+        radius: px.
+        step: px of disparity.
+        contrast: distance of the colours.
+
+    Returns:
+        How many pixels mix, and how many were judged: float64 `[B]`, to be divided after all images have been added up.
+    """
+    maps = (view, truth, hole, disparity_of_view)
+    limits = (radius, step, contrast)
+    right = _mixed_on_the_right(*maps, limits)
+    left = _mixed_on_the_right(view.flip(-1), truth.flip(-1), hole.flip(-1), disparity_of_view.flip(-1), limits)
+    return right[0] + left[0], right[1] + left[1]
+
+
+def _mixed_on_the_right(
+    view: Tensor, truth: Tensor, hole: Tensor, disparity: Tensor, limits: tuple[int, float, float]
+) -> tuple[Tensor, Tensor]:
+    """Runs whose far end is the right one; `limits` are radius, step and contrast of `mixed_colours`."""
+    radius, step, contrast = limits
+    width = hole.shape[-1]
+    batch, _, row, end = (~hole[..., 1:] & hole[..., :-1]).nonzero().unbind(1)
+    end = end + 1  # first known column beyond a run
+    near = hole_ends(hole).left[batch, 0, row, end - 1]
+    end_disparity, near_disparity = disparity[batch, 0, row, end], disparity[batch, 0, row, near.clamp(min=0)]
+    usable = (near >= 0) & (near_disparity - end_disparity >= step)
+
+    def mean_of(columns: Tensor, level: Tensor) -> Tensor:
+        """Mean truth of three columns `[N,3]`; marks runs without them as not usable."""
+        nonlocal usable
+        inside = ((columns >= 0) & (columns < width)).all(1)
+        at = columns.clamp(0, width - 1)
+        place = (batch[:, None], 0, row[:, None], at)
+        same = (disparity[place] - level[:, None]).abs() <= 1 + 0.05 * level.abs()[:, None]
+        usable = usable & inside & (same & ~hole[place]).all(1)
+        return truth[batch[:, None], :, row[:, None], at].double().mean(1)
+
+    steps = torch.arange(3, device=hole.device)
+    front = mean_of(near[:, None] - 2 - steps, near_disparity)
+    back = mean_of(end[:, None] + radius + steps, end_disparity)
+    axis = front - back
+    length = axis.square().sum(1)
+    usable = usable & (length >= contrast**2)
+    mixed, judged = (torch.zeros(hole.shape[0], dtype=torch.float64, device=hole.device) for _ in range(2))
+    for k in range(-radius, radius):
+        column = end + k
+        counts = usable & (column > near + 2) & (column < width)
+        colour = view[batch, :, row, column.clamp(0, width - 1)].double().clamp(0, 1) - back
+        share = (colour * axis).sum(1) / length.clamp(min=1e-12)
+        off = (colour - share[:, None] * axis).square().sum(1)
+        mixes = counts & (share >= 0.25) & (share <= 0.75) & (off <= length / 16)
+        mixed.index_add_(0, batch, mixes.double())
+        judged.index_add_(0, batch, counts.double())
+    return mixed, judged
 
 
 def masked_psnr(

@@ -62,6 +62,8 @@ class CleanUp:
             dilate: see `CleanUp`.
             threshold: see `CleanUp`.
         """
+        if given and method is None and dilate is None and threshold is None:
+            return cls(0, 0.0)
         chosen = method or ("edge-aware" if synthesizer.sharpens else "slope")
         leave = given and method is None
         wanted = 0.0 if leave else THRESHOLDS.get(chosen, 0.0)
