@@ -139,20 +139,16 @@ class PsmNetwork(nn.Module):
         features = [self.feature_extraction((image - _MEAN) / _SPREAD) for image in (left, right)]
         volume = self._entry(features[0], features[1], self.max_disparity // 4)
         del features
-        filtered, before_first, after = self.dres2(volume, None, None)
-        filtered = add(filtered, volume)
+        down, up = self.dres2.inner(self.dres2.conv1(volume), None, None)
+        filtered = add(self.dres2.conv6(up), volume)
         scores = [self.classif1(filtered)]
-        entered = self.dres3.conv1(filtered)
-        del filtered  # a volume less at the peak
-        filtered, _, after = self.dres3.filter(entered, before_first, after)
-        del entered
-        filtered = add(filtered, volume)
-        scores.append(self.classif2(filtered) + scores[0])
-        entered = self.dres4.conv1(filtered)
-        del filtered
-        filtered, _, _ = self.dres4.filter(entered, before_first, after)
-        filtered = add(filtered, volume)
-        scores.append(self.classif3(filtered) + scores[1])
+        for hourglass, classifier in ((self.dres3, self.classif2), (self.dres4, self.classif3)):
+            entered = hourglass.conv1(filtered)
+            del filtered  # at the size of photos every volume counts
+            up = hourglass.inner(entered, down, up)[1]
+            del entered
+            filtered = add(hourglass.conv6(up), volume)
+            scores.append(classifier(filtered) + scores[-1])
         return scores
 
     def _entry(self, left: Tensor, right: Tensor, steps: int) -> Tensor:

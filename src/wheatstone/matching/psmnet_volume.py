@@ -149,18 +149,18 @@ class StackedHourglass(nn.Module):
         Returns:
             The filtered volume, and the inner maps on the way down and up.
         """
-        return self.filter(self.conv1(volume), before_first, after)
+        down, up = self.inner(self.conv1(volume), before_first, after)
+        return self.conv6(up), down, up
 
-    def filter(
-        self, entered: Tensor, before_first: Tensor | None, after: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The same from the result of the first convolution: who holds nothing else saves a volume."""
+    def inner(self, entered: Tensor, before_first: Tensor | None, after: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The inner maps on the way down and up, from the result of the first convolution.
+
+        Who goes step by step, `conv6(inner(conv1(volume), ...)[1])`, can let go of what has been read in between.
+        """
         down = self.conv2(entered)
-        del entered
         down = (down if after is None else add(down, after)).relu_()
         up = self.conv5(self.conv4(self.conv3(down)))
-        up = add(up, down if before_first is None else before_first).relu_()
-        return self.conv6(up), down, up
+        return down, add(up, down if before_first is None else before_first).relu_()
 
 
 class Classifier(nn.Sequential):
