@@ -10,7 +10,7 @@ import torch
 from wheatstone.datasets.augmentation import StereoAugmentation
 from wheatstone.disparity import UniformPixels
 from wheatstone.errors import InputError
-from wheatstone.generation.generator import CleanUp
+from wheatstone.generation.clean_up import CleanUp
 from wheatstone.synthesis.embedded import EmbeddedFiller
 from wheatstone.training import recipes, train
 from wheatstone.training.ea_filler import (
@@ -77,10 +77,37 @@ def test_what_counts_is_background_with_a_box_on_its_left():
     back = WarpBack(fringe=0)
     for seed in range(4):
         item = source(back=back).item(0, 0, numbers(seed))
-        behind = item["features"][12][item["hole"][0]]  # disparity of the source, as a share of the largest
+        behind = item_disparity(item)[item["hole"][0]]  # of what is continued
         assert (behind == 0).all()
         rows = item["hole"][0].any(1)
         assert (item["hole"][0][rows].sum(1) <= 12).all()  # the step is 12 px
+
+
+def item_disparity(item):
+    """Disparity as the network sees it, as a share of the largest."""
+    return item["features"][12]
+
+
+def test_the_near_side_may_be_hidden_as_edge_aware_filling_hides_it():
+    hidden = 0
+    for seed in range(4):
+        shown, closed = (source(closed=closed).item(0, 0, numbers(seed)) for closed in (0, 5))
+        assert torch.equal(shown["hole"], closed["hole"])
+        assert torch.equal(shown["target"], closed["target"])
+        before, after = (item["features"][9] > 0.5 for item in (shown, closed))
+        assert not (before & ~after).any()
+        near = item_disparity(shown) > 0.5
+        assert near[after & ~before].all()
+        hidden += int((after & ~before).sum())
+    assert hidden > 0
+
+
+def test_depth_edges_are_cleaned_as_asked(tmp_path):
+    photos = write_photos(tmp_path / "photos")
+    common = {"cache": tmp_path / "kept", "crop": CROP}
+    assert fills_without_truth(photos, 0, **common).clean_up == CleanUp()
+    sharp = fills_without_truth(photos, 0, **common, method="edge-aware", dilate=0)
+    assert sharp.clean_up == CleanUp(0, 1.0, "edge-aware")
 
 
 def test_pictures_smaller_than_the_crop_are_enlarged():

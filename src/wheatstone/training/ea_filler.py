@@ -14,8 +14,9 @@ import torch
 from wheatstone.datasets.augmentation import StereoAugmentation
 from wheatstone.disparity import AdaptiveDisparity, DisparityRule, parse_rule
 from wheatstone.errors import InputError
-from wheatstone.generation.generator import CleanUp
+from wheatstone.generation.clean_up import THRESHOLDS, CleanUp
 from wheatstone.samples import StereoSample
+from wheatstone.synthesis.edge_view import RimRule, close_foreground
 from wheatstone.training.embedded_data import FillPairs, fill_item, fill_pairs
 from wheatstone.training.photometric import camera_like
 from wheatstone.training.pictures import Pictures, Renderings, photo_pictures, scene_pictures
@@ -38,6 +39,8 @@ class ReturnedFills:
         cameras: strength of the camera effects (exposure, colours, noise, compression).
         pairs: pairs with true disparity that take the place of some items; None for none.
         share: probability that an item is one of these pairs.
+        closed: px around a hole within which the nearer side is hidden from the filler, as `edge-aware` hides it from its
+            back-end; 0 shows it.
     """
 
     pictures: Pictures
@@ -48,6 +51,7 @@ class ReturnedFills:
     cameras: float = 0.7
     pairs: FillPairs | None = None
     share: float = 0.0
+    closed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse settings that make no sense.
@@ -83,7 +87,8 @@ class ReturnedFills:
         picture = camera_like(drawn.image, generator, self.cameras)
         target = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
         back = self.back(target[None], drawn.disparity, drawn.valid, 1.0, _torch_draws(generator))
-        return {"key": drawn.key, **fill_item(back.view, back.counted, target, self.size[1], generator)}
+        seen = close_foreground(back.view, RimRule(closed=self.closed))
+        return {"key": drawn.key, **fill_item(seen, back.counted, target, self.size[1], generator)}
 
 
 @dataclass(frozen=True)
@@ -148,6 +153,7 @@ def fills_without_truth(
     size: Sequence[int] = (240, 320),
     share: float = 0.0,
     cameras: float = 0.7,
+    closed: int = 0,
     depth: str = "embedded",
     degrade: float = 0.0,
     max_side: int = 800,
@@ -165,12 +171,13 @@ def fills_without_truth(
         size: their height and width, px.
         share: probability that an item is a rendered pair with true disparity instead (the data of `embedded-filler`).
         cameras: see `ReturnedFills`.
+        closed: see `ReturnedFills`.
         depth: name of the depth estimator of photos.
         degrade: how far the true depth of rendered views is spoilt (`degraded_depth`).
         max_side: larger photos are reduced to this, px: the width that the network looks at.
         device: where to estimate the depth of photos, all before the training starts; by default on the CPU, when asked for.
-        making: `rule` as typed for `generate` (or its parts between the commas), `dilate` and `threshold` of the clean-up, and
-            the settings of `WarpBack`: `fringe`, `mixed`, `softness`, `rim`.
+        making: `rule` as typed for `generate` (or its parts between the commas), `method`, `dilate` and `threshold` of
+            `CleanUp`, and the settings of `WarpBack`: `fringe`, `mixed`, `softness`, `rim`.
 
     Raises:
         InputError: no photos there, or settings that make no sense.
@@ -185,7 +192,7 @@ def fills_without_truth(
         pictures = Renderings(pairs.scenes, degrade)
     else:
         pictures = scene_pictures(place, scenes, shape, degrade=degrade)
-    return ReturnedFills(pictures, window, *how, cameras, pairs, share)
+    return ReturnedFills(pictures, window, *how, cameras, pairs, share, closed)
 
 
 def inpaints_without_truth(
@@ -232,8 +239,9 @@ def _how(making: Mapping[str, Any]) -> tuple[DisparityRule, CleanUp, WarpBack]:
     """Rule, clean-up and warp-back from plain values; what is neither of the first two is a setting of the last."""
     rest = dict(making)
     rule = rest.pop("rule", "adaptive")
-    clean_up = CleanUp(**{name: rest.pop(name) for name in ("dilate", "threshold") if name in rest})
-    return parse_rule(rule if isinstance(rule, str) else ",".join(rule)), clean_up, warp_back(rest)
+    edges = {name: rest.pop(name) for name in ("dilate", "threshold", "method") if name in rest}
+    edges.setdefault("threshold", THRESHOLDS.get(edges.get("method", "slope"), 0.0))
+    return parse_rule(rule if isinstance(rule, str) else ",".join(rule)), CleanUp(**edges), warp_back(rest)
 
 
 EA_FILLER = Recipe(

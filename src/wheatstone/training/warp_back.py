@@ -26,8 +26,8 @@ from torch import Tensor
 
 from wheatstone.disparity import DisparityRule
 from wheatstone.errors import InputError
-from wheatstone.generation.generator import CleanUp
-from wheatstone.geometry import ForwardWarper, clean_disparity, hole_ends, hole_origin
+from wheatstone.generation.clean_up import CleanUp
+from wheatstone.geometry import ForwardWarper, hole_ends, hole_origin
 from wheatstone.geometry.forward import check_sizes
 from wheatstone.samples import Origin
 from wheatstone.synthesis.composition import WarpedView
@@ -274,7 +274,4 @@ def draw_picture(
         top = int(generator.integers(max(0, size[0] - band) + 1))
         rows = slice(top, top + band)
     disparity, valid = made.disparity[:, :, rows], made.valid[:, :, rows]
-    if clean_up.threshold > 0 or clean_up.dilate > 0:
-        threshold = clean_up.threshold or float("inf")
-        disparity = clean_disparity(disparity, valid, dilate=clean_up.dilate, threshold=threshold)
-    return DrawnPicture(picture.key, np.ascontiguousarray(image[rows]), disparity, valid)
+    return DrawnPicture(picture.key, np.ascontiguousarray(image[rows]), clean_up(disparity, valid), valid)
