@@ -13,6 +13,7 @@ from wheatstone.training.disparity_dropout import LidarScan
 from wheatstone.training.order import DataSource, Split, micro_batches
 from wheatstone.training.pictures import DepthCache
 from wheatstone.training.scene_cache import SceneCache
+from wheatstone.training.settings import from_settings
 from wheatstone.training.stereo_data import DatasetPairs
 from wheatstone.training.taught_data import Replayed, taught_pairs
 from wheatstone.training.teachers import MonocularErrors, ScannedScenes, TaughtDataset, TeacherMaps
@@ -57,8 +58,8 @@ def test_a_scan_loses_shots_sky_and_mixed_returns_and_depends_on_its_generator_a
     assert mixed[:, 100:117].any()
     for wrong in ({"spacing": 0.0}, {"top": -30.0}, {"dropout": 2.0}, {"beams": 64}):
         with pytest.raises(InputError, match="LiDAR"):
-            LidarScan.from_settings(wrong)
-    assert LidarScan.from_settings({"horizon": [0.4, 0.4]}).horizon == (0.4, 0.4)
+            from_settings(LidarScan, wrong, "LiDAR")
+    assert from_settings(LidarScan, {"horizon": [0.4, 0.4]}, "LiDAR").horizon == (0.4, 0.4)
 
 
 def test_monocular_errors_keep_the_order_but_no_unit_and_smear_steps_over_their_width():
@@ -188,6 +189,8 @@ def test_the_source_says_what_to_give(tmp_path):
         taught_pairs(tmp_path / "cache", 0, **options)
     with pytest.raises(InputError, match="share of the items"):
         taught_pairs(tmp_path / "cache", 0, **options, without="scenes", replay=2.0)
+    with pytest.raises(InputError, match=r"no setting blurs; it has blur"):
+        taught_pairs(tmp_path / "cache", 0, **options, without="scenes", errors={"blurs": 1})
     folder = kitti(tmp_path / "kitti")
     with pytest.raises(InputError, match=r"replay_from=PHOTOS.*replay=0"):
         taught_pairs(f"kitti-2015={folder}", 0, **options, replay=0.2)

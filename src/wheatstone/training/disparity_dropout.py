@@ -1,8 +1,6 @@
 """Disparity as sensors leave it: parts of it are taken away at random, so that a generator learns to do without."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -141,21 +139,6 @@ class LidarScan:
             raise InputError(f"LiDAR: needs -89 <= bottom < top <= 89 degrees, got {self.bottom} and {self.top}")
         if not (0 <= self.dropout <= 1 and self.mixed_px >= 0 and self.horizon[0] <= self.horizon[1]):
             raise InputError("LiDAR: needs dropout in 0..1, mixed_px >= 0 and horizon a range (low, high)")
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> "LidarScan":
-        """Make one from plain values, where JSON has lists for tuples.
-
-        Raises:
-            InputError: no such setting, or one that makes no sense.
-        """
-        known = [entry.name for entry in fields(cls)]
-        if unknown := sorted(set(settings) - set(known)):
-            raise InputError(f"LiDAR has no setting {', '.join(unknown)}; it has {', '.join(known)}")
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
-        }
-        return cls(**values)
 
     def __call__(
         self,

@@ -16,6 +16,7 @@ from wheatstone.training.disparity_dropout import LidarScan
 from wheatstone.training.order import DataSource
 from wheatstone.training.pictures import DepthCache
 from wheatstone.training.scene_cache import SceneCache
+from wheatstone.training.settings import from_settings
 from wheatstone.training.stereo_data import DatasetPairs, stereo_pairs
 from wheatstone.training.teachers import MonocularErrors, ScannedScenes, TaughtDataset, TeacherMaps, Views
 
@@ -169,7 +170,11 @@ def scanned_scenes(
         lidar: settings of `LidarScan`; None keeps the truth dense.
         errors: settings of `MonocularErrors`; None brings no teacher.
         first_seed: seed of the first scene.
+
+    Raises:
+        InputError: unknown settings, or such that make no sense.
     """
     cache = SceneCache(Path(folder), count, (int(size[0]), int(size[1])), (0.0, 1.0), first_seed=first_seed)
-    scanner = None if lidar is None else LidarScan.from_settings(lidar)
-    return ScannedScenes(cache, scanner, None if errors is None else MonocularErrors(**errors), scan_seed=seed)
+    scanner = None if lidar is None else from_settings(LidarScan, lidar, "LiDAR")
+    spoilt = None if errors is None else from_settings(MonocularErrors, errors, "errors of a monocular map")
+    return ScannedScenes(cache, scanner, spoilt, scan_seed=seed)
