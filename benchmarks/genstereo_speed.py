@@ -10,8 +10,11 @@ The published scheme, rebuilt here on the same stock U-Nets with the same weight
 unconditional and the conditional half; the reference U-Net runs to its end on both halves and keeps two banks (normalised
 tokens, and states before the norm that nobody reads); the denoiser attends to the reference in both halves, then computes the
 unconditional half again without it and overwrites it. Ours runs the reference once, for the conditional half, up to its last
-self-attention, keeps keys and values instead of tokens, and runs the halves one after the other, the unconditional one plain.
-The original stores its bank in float16; here both have it in the number format of the networks, so that outputs can be compared.
+self-attention; keeps keys and values instead of tokens; runs both halves together, of which the second alone attends to the
+reference, and until it first does what they have in common is computed once; takes feed-forward layers in pieces; adds what
+a single image token says as the constant it is; on a CPU it enlarges and convolves in one step. Not held against the published
+scheme are its copies (clones and gathers by mask in every attention) and that its bank is stored in float16: here both have it
+in the number format of the networks, so that outputs can be compared.
 
 Operations and memory are counted without computing: products of matrices and convolutions, and the bytes beyond the weights
 that tensors hold at the peak of the reference and a step (every storage an operator returns, while it lives). Time is of the
