@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wheatstone.errors import InputError
-from wheatstone.geometry import ForwardWarper, hole_ends, hole_origin, open_mask
+from wheatstone.geometry import ForwardWarper, hole_ends, hole_origin, open_mask, torn_apart
 from wheatstone.samples import Origin
 
 
@@ -77,3 +77,29 @@ def test_opening_drops_short_runs_and_keeps_them_at_the_side():
     assert torch.equal(open_mask(row, (1, 1)), row)
     with pytest.raises(InputError, match="odd sides"):
         open_mask(row, (1, 2))
+
+
+@pytest.mark.parametrize("step", [1.6, 2.0])
+@pytest.mark.parametrize("slope", [0.0, -0.3])
+def test_a_small_step_is_a_disocclusion_and_no_crack(step, slope):
+    disparity = 7 + slope * torch.arange(30.0) + step * (torch.arange(30) < 12)
+    disparity = disparity.expand(1, 1, 2, -1)
+    landing = ForwardWarper().landing(disparity)
+    ends = hole_ends(landing.hole)
+    source = landing.pick(torch.arange(30).expand(disparity.shape))
+    moved = landing.pick(disparity)
+    inside = landing.hole & (ends.left >= 0) & (ends.right < 30)
+    assert inside.any()
+    by_width = hole_origin(landing.hole, moved, side="right")
+    torn = hole_origin(landing.hole, moved, side="right", torn=torn_apart(disparity, source, ends))
+    assert (by_width[inside] == Origin.CRACK).all()
+    assert (torn[inside] == Origin.DISOCCLUSION).all()
+
+
+def test_a_stretched_surface_is_not_torn_apart():
+    steep = (53 - 2.5 * torch.arange(40.0).clamp(9, 20)).expand(1, 1, 2, -1)
+    landing = ForwardWarper().landing(steep)
+    ends = hole_ends(landing.hole)
+    torn = torn_apart(steep, landing.pick(torch.arange(40).expand(steep.shape)), ends)
+    assert landing.hole[..., :20].any()
+    assert not (torn & landing.hole).any()

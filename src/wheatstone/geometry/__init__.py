@@ -10,7 +10,7 @@ from wheatstone.geometry.cleanup import (
 )
 from wheatstone.geometry.edges import DisparityEdges, disparity_edges, sharpen_disparity
 from wheatstone.geometry.forward import ForwardWarper, Landing, forward_warp
-from wheatstone.geometry.holes import HoleEnds, background_fill, hole_ends, hole_origin, open_mask
+from wheatstone.geometry.holes import HoleEnds, background_fill, hole_ends, hole_origin, open_mask, torn_apart
 from wheatstone.geometry.padding import Padding, pad_to_multiple
 from wheatstone.geometry.quantiles import quantiles
 from wheatstone.geometry.steps import near_steps
@@ -37,4 +37,5 @@ __all__ = [
     "resize_disparity",
     "sharpen_disparity",
     "sobel_magnitude",
+    "torn_apart",
 ]

@@ -11,7 +11,7 @@ from torch.nn import functional
 from wheatstone.errors import InputError
 from wheatstone.samples import Origin
 
-__all__ = ["HoleEnds", "background_fill", "hole_ends", "hole_origin", "open_mask"]
+__all__ = ["HoleEnds", "background_fill", "hole_ends", "hole_origin", "open_mask", "torn_apart"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def hole_origin(
     crack_width: int = 2,
     crack_step: float = 4.24,
     ends: HoleEnds | None = None,
+    torn: Bool[Tensor, "B 1 H W"] | None = None,
 ) -> UInt8[Tensor, "B 1 H W"]:
     """Label every pixel of a warped view with its `Origin`: warped, crack, disocclusion or border.
 
@@ -51,6 +52,7 @@ def hole_origin(
         crack_step: largest difference of disparity between the two ends of a crack, px; the default is the step that
             `clean_disparity` begins to call an edge. What is neither border nor crack is a disocclusion.
         ends: result of `hole_ends`, if it is at hand.
+        torn: hole pixels between two surfaces (`torn_apart`), which are no cracks however small the step.
     """
     width = hole.shape[-1]
     ends = hole_ends(hole) if ends is None else ends
@@ -60,9 +62,42 @@ def hole_origin(
     from_right = disparity_of_view.gather(-1, ends.right.clamp(max=width - 1))
     narrow = (ends.right - ends.left - 1 <= crack_width) & ~at_left & ~at_right
     crack = narrow & ((from_left - from_right).abs() <= crack_step)
+    if torn is not None:
+        crack &= ~torn
     origin = torch.full(hole.shape, int(Origin.DISOCCLUSION), dtype=torch.uint8, device=hole.device)
     origin.masked_fill_(crack, int(Origin.CRACK)).masked_fill_(border, int(Origin.BORDER))
     return origin.masked_fill_(~hole, int(Origin.WARPED))
+
+
+def torn_apart(
+    disparity: Float[Tensor, "B 1 H W"],
+    source: Int64[Tensor, "B 1 H W"],
+    ends: HoleEnds,
+    *,
+    step: float = 1.0,
+) -> Bool[Tensor, "B 1 H W"]:
+    """Tell the gap between two surfaces from one surface stretched apart, by the slope beside it.
+
+    Args:
+        disparity: frame of the reference, in pixels of the warp that was made.
+        source: frame of the new view, the reference column that landed on each known pixel; ignored in holes.
+        ends: result of `hole_ends` of the new view.
+        step: px a pixel by which the gradient between the two pixels that end a hole must differ from those before and behind it.
+
+    Returns:
+        Frame of the new view: True where the ends of the hole are neighbours in the reference and a step lies between them.
+    """
+    width = disparity.shape[-1]
+    if width < 3:
+        return torch.zeros_like(disparity, dtype=torch.bool)
+    first = source.gather(-1, ends.left.clamp(min=0))
+    neighbours = source.gather(-1, ends.right.clamp(max=width - 1)) == first + 1
+    gradient = disparity[..., 1:] - disparity[..., :-1]
+    own = gradient.gather(-1, first.clamp(max=width - 2))
+    # at the sides of the image the one neighbour there is
+    before = gradient.gather(-1, torch.where(first > 0, first - 1, first + 1).clamp(max=width - 2))
+    behind = gradient.gather(-1, torch.where(first < width - 2, first + 1, first - 1).clamp(min=0))
+    return neighbours & ((own - before).abs() > step) & ((own - behind).abs() > step)
 
 
 def open_mask(known: Bool[Tensor, "B 1 H W"], size: tuple[int, int]) -> Bool[Tensor, "B 1 H W"]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from wheatstone.errors import InputError
-from wheatstone.geometry import ForwardWarper, HoleEnds, background_fill, hole_ends, hole_origin
+from wheatstone.geometry import ForwardWarper, HoleEnds, Landing, background_fill, hole_ends, hole_origin, torn_apart
 from wheatstone.geometry.forward import check_sizes
 from wheatstone.samples import Origin, View, image_batch
 from wheatstone.synthesis.base import ViewSynthesizer
@@ -109,7 +109,7 @@ def _warp(image: Tensor, disparity: Tensor, valid: Tensor | None, baseline: floa
     moved_disparity = landing.pick(disparity)
     ends = hole_ends(landing.hole)
     if bool(known.all()):
-        origin = _hole_kinds(disparity * baseline, landing.hole, moved_disparity * baseline, ends)
+        origin = _hole_kinds(disparity * baseline, landing, moved_disparity * baseline, ends)
     else:
         origin = _holes_of_unknown(disparity, known, baseline, warper, landing.hole)
     return WarpedView(
@@ -124,15 +124,18 @@ def _warp(image: Tensor, disparity: Tensor, valid: Tensor | None, baseline: floa
     )
 
 
-def _hole_kinds(shift: Tensor, hole: Tensor, moved: Tensor, ends: HoleEnds) -> Tensor:
+def _hole_kinds(shift: Tensor, landing: Landing, moved: Tensor, ends: HoleEnds) -> Tensor:
     """Label the holes of a warp by `shift`; content moves left, so what lies past the photograph comes in from the right.
 
     Negative shifts move it right: an image that has some looks past both sides.
     """
-    origin = hole_origin(hole, moved, side="right", ends=ends)
+    hole = landing.hole
+    column = torch.arange(hole.shape[-1], device=hole.device).expand(hole.shape)
+    torn = torn_apart(shift, landing.pick(column), ends)
+    origin = hole_origin(hole, moved, side="right", ends=ends, torn=torn)
     negative = (shift < 0).flatten(1).any(1)
     if bool(negative.any()):
-        either = hole_origin(hole, moved, side="both", ends=ends)
+        either = hole_origin(hole, moved, side="both", ends=ends, torn=torn)
         origin = torch.where(negative[:, None, None, None], either, origin)
     return origin
 
@@ -148,7 +151,7 @@ def _holes_of_unknown(
     complete = background_fill(disparity, valid)
     landing = warper.landing(complete * baseline)
     moved = landing.pick(complete) * baseline
-    kinds = _hole_kinds(complete * baseline, landing.hole, moved, hole_ends(landing.hole))
+    kinds = _hole_kinds(complete * baseline, landing, moved, hole_ends(landing.hole))
     kinds = torch.where(landing.hole, kinds, torch.full_like(kinds, Origin.GENERATED))
     return kinds.masked_fill(~hole, int(Origin.WARPED))
 
