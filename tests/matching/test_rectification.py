@@ -79,6 +79,21 @@ def test_swapped_views_are_noticed():
     assert "negative disparity" in found.warnings[0]
 
 
+def test_negative_disparities_of_a_part_are_told():
+    wall, rows = scene(), 160
+    left, right = wall[:, 20 : 20 + WIDTH], wall[:, 40 : 40 + WIDTH].copy()
+    right[rows:] = wall[rows:, 8 : 8 + WIDTH]  # 20 px above, -12 px below
+    found = measure_rectification(image(left), image(right))
+    assert 0.15 < found.negative_share < 0.5
+    assert not found.swapped
+    assert found.partly_negative
+    assert (
+        "have negative disparity, which most matchers do not look for: shift the right view to the left"
+        in found.warnings[-1]
+    )
+    assert found.as_json()["partly_negative"] is True
+
+
 def test_nothing_is_claimed_without_features():
     flat = torch.full((1, 3, HEIGHT, WIDTH), 0.5)
     found = measure_rectification(flat, flat)

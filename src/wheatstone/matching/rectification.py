@@ -23,6 +23,7 @@ LARGEST_OFFSET_PX, LARGEST_ERROR_PX = 1.0, 1.5
 """Limits of a good pair: the most that rectified pairs of KITTI, Middlebury, ETH3D and Scene Flow show is 0.4 and 0.9 px."""
 _LARGEST_SIDE = 1600  # features are looked for in a picture of at most this size
 _FEATURES = 2000
+_LARGEST_NEGATIVE_SHARE, _FEWEST_NEGATIVE = 0.05, 10  # pairs in order show 0.012 at most
 _NEGATIVE_PX = -1.0  # what moved less the wrong way may be infinitely far
 
 
@@ -70,6 +71,12 @@ class Rectification:
         return self.measured and self.negative_share > 0.5
 
     @property
+    def partly_negative(self) -> bool:
+        """True where a good part of the points, yet not most, moved the wrong way: the cameras point at each other."""
+        share = self.negative_share if self.measured and not self.swapped else 0.0
+        return share > _LARGEST_NEGATIVE_SHARE and share * self.matches >= _FEWEST_NEGATIVE
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """One sentence for each thing that is wrong with the pair, with the measured number."""
         found = []
@@ -84,13 +91,19 @@ class Rectification:
                 f"left and right seem swapped: {self.negative_share:.0%} of {self.matches} matching points have negative "
                 "disparity"
             )
+        if self.partly_negative:
+            found.append(
+                f"{self.negative_share:.0%} of {self.matches} matching points have negative disparity, which most matchers do "
+                "not look for: shift the right view to the left by as many pixels as it takes, and subtract them from the result"
+            )
         return tuple(found)
 
     def as_json(self) -> dict[str, float | int | bool | None]:
         """Plain JSON values, rounded; None where nothing was measured."""
         rounded = {k: v if isinstance(v, int) else round(v, 4) for k, v in asdict(self).items()}
         values = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in rounded.items()}
-        return {**values, "measured": self.measured, "rectified": self.rectified, "swapped": self.swapped}
+        verdicts = ("measured", "rectified", "swapped", "partly_negative")
+        return {**values, **{name: getattr(self, name) for name in verdicts}}
 
 
 def measure_rectification(left: Any, right: Any) -> Rectification:
