@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from wheatstone.geometry import near_steps
 from wheatstone.matching import MatcherOutput, load_matcher
 from wheatstone.objectives.s2dkd import S2DKD
+from wheatstone.samples import StereoSample
 from wheatstone.training.taught_data import scanned_scenes
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -124,21 +125,30 @@ def _cases(options: argparse.Namespace, cache: Path) -> Iterator[tuple[str, dict
     )
     matcher = load_matcher(options.matcher)
     for index in range(len(scenes)):
-        sample = scenes[index]
-        truth = sample.extras["dense_disparity"][None].float()
-        batch: dict[str, Any] = {name: sample.views[name][None] for name in ("left", "right")}
-        batch |= {"disparity": truth, "valid": sample.valid[None]}
-        batch |= {name: sample.extras[name][None] for name in ("teacher", "teacher_valid")}
-        surface = ~sample.extras["sky"][None].bool()
-        top = int(sample.valid[0].any(1).to(torch.uint8).argmax())
-        above = torch.zeros_like(surface)
-        above[:, :, :top] = True
-        regions = {"all": surface, "edge": surface & near_steps(truth, step_px=2.0, radius=5), "above": surface & above}
+        batch, regions = pair_of(scenes[index]), regions_of(scenes[index])
+        truth = batch["disparity"]
         answers = {"soft": _soft(truth, index)}
         with torch.no_grad():
             answers["matcher"] = matcher(batch["left"], batch["right"]).disparity.float()
         for student, answer in answers.items():
             yield student, {**batch, "answer": answer, "truth": truth}, regions
+
+
+def pair_of(sample: StereoSample) -> dict[str, Any]:
+    """A batch of one: views, dense disparity with `valid` where it was scanned, and the teacher."""
+    batch: dict[str, Any] = {name: sample.views[name][None] for name in ("left", "right")}
+    batch |= {"disparity": sample.extras["dense_disparity"][None].float(), "valid": sample.valid[None]}
+    return batch | {name: sample.extras[name][None] for name in ("teacher", "teacher_valid")}
+
+
+def regions_of(sample: StereoSample) -> dict[str, Tensor]:
+    """Masks of the surfaces: all of them, near steps, and above the highest scan line."""
+    surface = ~sample.extras["sky"][None].bool()
+    top = int(sample.valid[0].any(1).to(torch.uint8).argmax())
+    above = torch.zeros_like(surface)
+    above[:, :, :top] = True
+    near = near_steps(sample.extras["dense_disparity"][None].float(), step_px=2.0, radius=5)
+    return {"all": surface, "edge": surface & near, "above": surface & above}
 
 
 def _soft(truth: Tensor, seed: int) -> Tensor:
