@@ -26,3 +26,23 @@ def test_bad_calls_say_what_is_wrong(capsys, tmp_path):
     assert call("embedded-depth", str(tmp_path / "out"), "--precision", "fp8") == 2
     assert "unknown precision 'fp8'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--threads", "0"), "--threads must be at least 1"),
+        (("--workers", "-1"), "--workers must not be negative"),
+        (("--steps", "0"), "steps of a recipe must be at least 1, got 0"),
+        (("--batch", "0"), "batch of a recipe must be at least 1"),
+        (("--accumulate", "0"), "accumulate of a recipe must be at least 1"),
+        (("--evaluate-every", "0"), "evaluate_every of a recipe must be at least 1"),
+        (("--set", "save_every=0"), "save_every of a recipe must be at least 1"),
+        (("--set", "optimiser.lr=-1"), r"optimiser.lr must be 0 or more, got -1"),
+        (("--set", "optimiser.betas=0.9,1.5"), "optimiser.betas lie from 0 to below 1"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused_before_anything_is_written(capsys, tmp_path, options, message):
+    assert call("embedded-filler", str(tmp_path / "out"), *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -120,6 +120,8 @@ def _recipe(options: Options) -> "Recipe":
         raise InputError(f"unknown precision {options.precision!r}: use no, bf16 or fp16")
     if options.workers < 0:
         raise InputError(f"--workers must not be negative, got {options.workers}")
+    if options.threads is not None and options.threads < 1:
+        raise InputError(f"--threads must be at least 1, got {options.threads}")
     recipe = resolve_recipe(options.recipe)
     names = ("steps", "batch", "accumulate", "seed", "precision", "evaluate_every")
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}

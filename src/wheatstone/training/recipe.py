@@ -4,6 +4,7 @@ Everything is JSON, so the resolved recipe is saved beside its output, compared 
 """
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import import_module
@@ -79,6 +80,18 @@ class Optimiser:
 
     rates: Mapping[str, float] = field(default_factory=dict)
     """Factor of the learning rate by role, or by `role.prefix` of a parameter's name; the longest that fits counts."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that no optimiser takes.
+
+        Raises:
+            InputError: a rate, decay, eps or beta out of its range.
+        """
+        for name in ("lr", "weight_decay", "eps"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"optimiser.{name} must be 0 or more, got {getattr(self, name)}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"optimiser.betas lie from 0 to below 1, got {', '.join(map(str, self.betas))}")
 
 
 @dataclass(frozen=True)
@@ -173,6 +186,16 @@ class Recipe:
 
     compile: bool = False
     """Compile the trained networks (`torch.compile`); the first steps then take minutes."""
+
+    def __post_init__(self) -> None:
+        """Refuse counts with which nothing can be done.
+
+        Raises:
+            InputError: fewer than one step, item, micro-batch, or step between two writings.
+        """
+        for name in ("steps", "batch", "accumulate", "evaluate_every", "save_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} of a recipe must be at least 1, got {getattr(self, name)}")
 
     def with_changes(self, **changes: Any) -> "Recipe":
         """Replace fields, checking the names.

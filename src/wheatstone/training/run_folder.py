@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -95,7 +96,7 @@ class RunFolder:
         """
         try:
             state: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
+        except (OSError, RuntimeError, EOFError, ValueError, LookupError, UnpicklingError) as error:
             raise CheckpointError(f"{folder}: cannot be read ({error}); delete it to start afresh") from error
         return state
 
