@@ -27,7 +27,7 @@ class Options:
     """Folder of the recipe's data, or where to keep what it renders; by default OUT/data."""
 
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on from the last checkpoint in OUT."""
+    """Go on from the last checkpoint in OUT; start where there is none."""
 
     dry_run: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the plan and the memory a step needs, write nothing to OUT."""
