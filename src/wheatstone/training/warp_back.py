@@ -27,7 +27,7 @@ from torch import Tensor
 from wheatstone.disparity import DisparityRule
 from wheatstone.errors import InputError
 from wheatstone.generation.clean_up import CleanUp
-from wheatstone.geometry import ForwardWarper, hole_ends, hole_origin
+from wheatstone.geometry import ForwardWarper, background_fill, hole_ends, hole_origin, torn_apart
 from wheatstone.geometry.forward import check_sizes
 from wheatstone.samples import Origin
 from wheatstone.synthesis.composition import WarpedView
@@ -147,7 +147,9 @@ class WarpBack:
         ends = hole_ends(hole)
         moved = disparity.masked_fill(hole, 0)
         side: Literal["right", "both"] = "both" if bool((disparity < 0).any()) else "right"
-        origin = hole_origin(hole, moved * baseline, side=side, ends=ends)
+        column = torch.arange(hole.shape[-1], device=hole.device).expand(hole.shape)
+        torn = torn_apart(background_fill(elsewhere, ~there.hole) * baseline, back.pick(column), ends)
+        origin = hole_origin(hole, moved * baseline, side=side, ends=ends, torn=torn)
         return WarpedView(
             left=there.splat(image),
             image=image.masked_fill(hole, 0),
