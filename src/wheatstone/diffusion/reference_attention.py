@@ -3,7 +3,7 @@
 A U-Net is prepared once (`prepare_reference`): its attention layers learn their names, its first layer takes features that
 are added behind it. What a call needs then travels with the call, as keyword argument of the attention layers and as further
 input channels. Nothing is kept in the networks between two calls, so they may be shared by any number of threads, and the
-weights keep their published names.
+weights keep their published names. The two predictions of guidance are one run (`predict_both`).
 
 Shape letters: B batch, h w latent, N tokens of a layer, C channels.
 """
@@ -49,7 +49,7 @@ def reference_layers(unet: nn.Module) -> dict[str, Any]:
 
 
 def prepare_reference(unet: Any) -> Any:
-    """Make a diffusers `UNet2DConditionModel` ready for `collect_tokens` and `predict_with_bank`, in place.
+    """Make a diffusers `UNet2DConditionModel` ready for `collect_tokens`, `predict_with_bank` and `predict_both`, in place.
 
     Source: reference-only attention as in Animate Anyone (Hu et al. 2023) and GenStereo (ICCV 2025).
     """
