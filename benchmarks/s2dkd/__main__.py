@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "zerostereo_ablation"))
 
-from measures import kitti_root, real_frames, scores_of, test_scenes
+from measures import kitti_root, real_frames, scores_of, teacher_scores, test_scenes
 from printed import write_report
 from series import CROP_MULTIPLE, count, exit_code_of, finish_runs, height_width, keep, with_changes
 from tables import machine
@@ -60,15 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _series(options: argparse.Namespace) -> None:
     out: Path = options.out
-    measured = {name: getattr(options, name) for name in ("development", "tests", "size", "spacing", "step")}
+    measured = {name: getattr(options, name) for name in ("development", "tests", "size", "spacing", "step", "blur")}
     frames = real_frames(options)
     measured["frames"] = {name: list(found.keys) for name, found in frames.items()}
     keep(out / "tests.json", measured, f"{out} was measured on other scenes or frames: use a new folder")
+    tests = test_scenes(options)
+    teachers = out / "results" / "teachers.json"
+    if not teachers.is_file():
+        write_bytes(teachers, (json.dumps(teacher_scores(options, tests), indent=1) + "\n").encode())
     if options.report:
         steps = options.steps or int(_kept(out / "plan.json")["steps"])
         print(write_report(out, options, fine_tunings(options, steps)))
         return
-    tests = test_scenes(options)
     base = _pretrained(options)
     before = out / "results" / f"before-{base_of(options)}.json"
     if not before.is_file():

@@ -4,19 +4,26 @@ import argparse
 import math
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from trials import lidar_of
 
 from wheatstone.datasets import load_dataset
+from wheatstone.depth import load_depth
 from wheatstone.evaluation import MatcherProtocol, disparity_metrics
 from wheatstone.geometry import near_steps
 from wheatstone.matching import load_matcher
+from wheatstone.objectives.alignment import align_to_disparity
+from wheatstone.objectives.s2dkd import S2DKD
+from wheatstone.samples import StereoSample
 from wheatstone.scenes import HELD_OUT
+from wheatstone.training.pictures import DepthCache
 from wheatstone.training.taught_data import scanned_scenes
+from wheatstone.training.teachers import MonocularErrors, ScannedScenes, TaughtDataset, TeacherMaps
 from wheatstone.training.validation import MatcherEvaluation
 
 REGIONS = {"all": "overall", "edge": "edge band", "above": "without labels"}
@@ -71,12 +78,38 @@ def scores_of(weights: Path | str, tests: Mapping[str, Any], frames: Mapping[str
     return found
 
 
+def teacher_scores(options: argparse.Namespace, tests: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of the teachers themselves, each map aligned with a scan of its scene as the objective aligns it."""
+    errors = MonocularErrors(blur=options.blur)
+    estimator = TeacherMaps(DepthCache(load_depth("embedded"), options.out / "cache"))
+    found: dict[str, Any] = {}
+    for name, scenes in tests.items():
+        spoilt = ScannedScenes(scenes.scenes, scenes.lidar, errors)
+        found.setdefault("spoilt", {})[name] = _scores(_aligned, spoilt)
+        found.setdefault("estimated", {})[name] = _scores(_aligned, TaughtDataset(scenes, estimator))
+    return found
+
+
+def _aligned(sample: StereoSample) -> Tensor:
+    maps = (sample.extras["teacher"], sample.disparity, sample.valid, sample.extras["teacher_valid"])
+    teacher, disparity, valid, known = (plane[None] for plane in maps if plane is not None)
+    return align_to_disparity(teacher, disparity, valid, known, local=S2DKD().local).aligned
+
+
 @torch.no_grad()
 def _scene_scores(matcher: Any, scenes: Any) -> dict[str, float]:
+    def answer(sample: StereoSample) -> Tensor:
+        found: Tensor = matcher(sample.views["left"][None], sample.views["right"][None]).disparity
+        return found.float().cpu()
+
+    return _scores(answer, scenes)
+
+
+def _scores(answer: Callable[[StereoSample], Tensor], scenes: Any) -> dict[str, float]:
     rows = []
     for index in range(len(scenes)):
         sample = scenes[index]
-        found = matcher(sample.views["left"][None], sample.views["right"][None]).disparity.float().cpu()
+        found = answer(sample)
         truth, surface = sample.disparity[None], ~sample.extras["sky"][None]
         measured = sample.valid[0].any(1)
         top = int(measured.to(torch.uint8).argmax()) if measured.any() else len(measured)

@@ -25,9 +25,11 @@ def write_report(out: Path, options: argparse.Namespace, runs: Sequence[Trial]) 
     grouped: Results = {}
     for result in done:
         grouped.setdefault((result["depth"], result["row"]), []).append(result)
+    file = out / "results" / "teachers.json"
+    teachers = json.loads(file.read_text()) if file.is_file() else {}
     lines = [_sentence(out, options, runs, done), ""]
-    lines += _table("fresh", grouped, before, columns())
-    lines += ["", *_differences(grouped), "", *_choice(grouped, before)]
+    lines += _table("fresh", grouped, before, columns(), teachers)
+    lines += ["", *_differences(grouped), "", *_choice(grouped, before, teachers)]
     if before and all("kitti" in figures for figures in (before, *(result["figures"] for result in done))):
         lines += ["", "Two real KITTI frames, seen at a quarter of their size (a sanity check, not a benchmark):", ""]
         lines += _table("kitti", grouped, before, ["epe", "bad_3"])
@@ -61,8 +63,16 @@ def _title(key: tuple[str, str]) -> list[str]:
     return [TEACHERS.get(teacher, "-"), PLAIN.get(row, f"`{row}`")]
 
 
-def _table(test: str, grouped: Results, before: Mapping[str, Any] | None, names: Sequence[str]) -> list[str]:
+def _table(
+    test: str,
+    grouped: Results,
+    before: Mapping[str, Any] | None,
+    names: Sequence[str],
+    teachers: Mapping[str, Any] | None = None,
+) -> list[str]:
     rows = []
+    for name, figures in (teachers or {}).items():
+        rows.append([TEACHERS[name], "the teacher itself", "", *(_spread([figures[test][n]], n) for n in names)])
     if before is not None:
         rows.append([*_title(("none", BEFORE)), "", *(_spread([before[test][name]], name) for name in names)])
     for key, results in grouped.items():
@@ -93,11 +103,11 @@ def _differences(grouped: Results) -> list[str]:
     return [text, "", *markdown(["teacher", "distillation", *heads], rows)]
 
 
-def _choice(grouped: Results, before: Mapping[str, Any] | None) -> list[str]:
-    """Which variant the development scenes choose: both teachers weigh the same where both were tried."""
+def _choice(grouped: Results, before: Mapping[str, Any] | None, teachers: Mapping[str, Any]) -> list[str]:
+    """Which variant the development scenes choose."""
     names = [f"{region}/epe" for region in REGIONS]
     lines = ["Development scenes, on which the default is chosen:", ""]
-    lines += _table("development", grouped, before, names)
+    lines += _table("development", grouped, before, names, teachers)
     spoilt = {
         row: statistics.fmean(result["figures"]["development"]["edge/epe"] for result in results)
         for (teacher, row), results in grouped.items()

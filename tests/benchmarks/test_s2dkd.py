@@ -29,6 +29,7 @@ def test_tiny_series_prints_its_tables_and_goes_on_where_it_stopped(tmp_path, ca
     printed, summary = series()
     assert "[3/3]" in printed
     assert "| - | sparse truth alone | 1 |" in printed
+    assert "| spoilt true depth | the teacher itself |  |" in printed
     assert "| spoilt true depth | `gradient` | 1 |" in printed
     assert "Change against sparse truth alone, seed by seed" in printed
     assert "Smallest end-point error in the edge band there: `" in printed
