@@ -1,9 +1,10 @@
 """Edge-aware filling against the plain filling of the same back-end, on pairs whose real right view is known.
 
-    python benchmarks/edge_aware.py --scenes 910000:24
+    python benchmarks/edge_aware.py --scenes 930000:16
     WHEATSTONE_DATA=ROOT python benchmarks/edge_aware.py --data stereo-mini-dense
-    python benchmarks/edge_aware.py --scenes 910000:24 --picture docs/images/edge-aware.png
-    python benchmarks/edge_aware.py --scenes 910000:4 --backends inpainting=FOLDER --steps 20
+    python benchmarks/edge_aware.py --scenes 930000:16 --picture docs/images/edge-aware.png
+    python benchmarks/edge_aware.py --scenes 900500:8 --profile
+    python benchmarks/edge_aware.py --scenes 930000:4 --backends inpainting=FOLDER --steps 20
 
 Left views are warped twice: by the true disparity, and by one that is blurred as monocular maps are (Gaussian, `--blur` px),
 whose edges are then cleaned as `generate` does by default: by slope for the plain part, edge-aware for the edge-aware one. With
@@ -44,12 +45,14 @@ from wheatstone.files import write_image
 from wheatstone.generation import CleanUp
 from wheatstone.geometry import ForwardWarper, background_fill
 from wheatstone.progress import Progress
-from wheatstone.samples import to_uint8
+from wheatstone.samples import Origin, to_uint8
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.base import ViewSynthesizer
+from wheatstone.synthesis.composition import warp_left
 
 LEAST_RIM = 200  # pixels: an image with fewer says nothing
 FIGURES = ("PSNR holes", "PSNR rim", "known rim")
+PROFILE, PROFILE_STEP, PROFILE_SURFACE = 5, 3.0, 1.5  # px
 BACKENDS = ("rows", "classical", "embedded")
 Clean = Callable[[Tensor, Tensor], Tensor]
 
@@ -108,6 +111,10 @@ def _measure(options: argparse.Namespace) -> None:
     items = load_dataset(name) if options.data else load_dataset(name, size=tuple(options.size))
     painters = {backend: _painters(backend, options) for backend in options.backends}
     results: dict[str, dict[str, Scores]] = {"true": {}, "blurred": {}}
+    if options.profile:
+        protocol = SynthesisProtocol(lpips=None, matcher=None)
+        _profile(name, [protocol.truth(items[index]) for index in range(len(items))])
+        return
     protocol, skipped = SynthesisProtocol(lpips=None, matcher=None, min_density=0.9), 0
     picture = _Picture(options.picture)
     with progress_bar() as bar:
@@ -168,9 +175,32 @@ def _measure_one(
         results[kind].setdefault(label, Scores()).add(image, truth, where)
         made[kind, label] = image
     first = next(iter(painters))
-    picture.offer(
-        truth, *(made[("blurred" if blur > 0 else "true"), label] for label in (first, f"edge-aware={first}"))
-    )
+    picture.offer(truth, made["true", first], made["true", f"edge-aware={first}"])
+
+
+def _profile(name: str, truths: Sequence[ViewTruth]) -> None:
+    """Print the error of moved pixels by their distance from a disocclusion, on its near and its far side."""
+    sums = np.zeros((2, PROFILE + 1, 2))
+    for truth in truths:
+        warped = warp_left(truth.left, truth.disparity, truth.valid)
+        error = 255 * (warped.image - truth.real).abs().mean(1, keepdim=True)
+        last = warped.hole.shape[-1] - 1
+        level = [warped.disparity.gather(-1, end.clamp(0, last)) for end in (warped.ends.left, warped.ends.right)]
+        first = (warped.origin == Origin.DISOCCLUSION) & (warped.ends.left + 1 == torch.arange(last + 1))
+        first = first & ((level[0] - level[1]).abs() > PROFILE_STEP)
+        away = ~functional.max_pool2d(warped.hole.float(), (1, 21), 1, (0, 10)).bool()
+        for side, at_left in enumerate((level[0] > level[1], level[0] <= level[1])):
+            for k in range(PROFILE):
+                column = torch.where(at_left, warped.ends.left - k, warped.ends.right + k)
+                at = column.clamp(0, last)
+                same = (warped.disparity.gather(-1, at) - torch.where(at_left, *level)).abs() <= PROFILE_SURFACE
+                counts = first & same & (column == at) & ~warped.hole.gather(-1, at)
+                sums[side, k] += int(counts.sum()), float(error.gather(-1, at)[counts].sum())
+            sums[side, PROFILE] += int(away.sum()), float(error[away].sum())
+    print(f"| distance, px | {' | '.join(str(k + 1) for k in range(PROFILE))} | far |")
+    print("|---|" + "---|" * (PROFILE + 1))
+    for side, row in zip(("near", "far"), sums, strict=True):
+        print(f"| {name}, {side} side | {' | '.join(f'{total / max(count, 1):.1f}' for count, total in row)} |")
 
 
 def _as_it_is(disparity: Tensor, valid: Tensor) -> Tensor:  # noqa: ARG001 (the form of a clean-up)
@@ -244,13 +274,14 @@ class _Picture:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--scenes", default="910000:24", help="SEED:COUNT of rendered worlds")
+    parser.add_argument("--scenes", default="930000:16", help="SEED:COUNT of rendered worlds")
     parser.add_argument("--data", help="a data set instead, for example stereo-mini-dense or middlebury-2014=ROOT")
     parser.add_argument("--size", type=int, nargs=2, default=(240, 400), help="height and width of scenes")
     parser.add_argument("--backends", nargs="+", default=list(BACKENDS), help="what fills, as after edge-aware=")
     parser.add_argument("--blur", type=float, default=2.0, help="px; 0 leaves the blurred disparity out")
     parser.add_argument("--steps", type=int, help="of a diffusion back-end")
     parser.add_argument("--picture", help="write the crop where most was gained")
+    parser.add_argument("--profile", action="store_true", help="only say which side of a hole is contaminated")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(arguments)

@@ -30,28 +30,25 @@ _BACKEND_FOLDER = "backend"
 
 
 class SmoothRows(RowSynthesizer):
-    """Continue the background along the rows, and fade into a push-pull fill with the distance, which leaves no streaks.
+    """Continue the background along the rows, and smooth what was copied far by push-pull, which leaves no streaks.
+
+    Only copies count, with a weight that falls with the distance they were copied over; so no colour of the foreground enters.
 
     Args:
-        fade: distance in px at which the share of the rows has fallen to 1 / e.
+        fade: distance in px at which the weight has fallen to 1 / e.
     """
 
     name = "rows"
 
-    def __init__(self, fade: float = 16.0) -> None:
+    def __init__(self, fade: float = 4.0) -> None:
         if not fade > 0:
             raise InputError(f"rows fade over a positive distance, got {fade}")
         self.config = {"fade": float(fade)}
 
     def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:  # noqa: ARG002 (nothing random)
-        """Weigh both fills pixel by pixel."""
-        return self.fill_both(warped, warped)
-
-    def fill_both(self, opened: WarpedView, closed: WarpedView) -> Float[Tensor, "B 3 H W"]:
-        """Rows from the one view, which tell background from foreground by themselves, and push-pull from the other."""
-        rows = fill_rows(opened)
-        share = torch.exp(-rows.distance / self.config["fade"])
-        return rows.image * share + push_pull(closed.image, ~closed.hole) * (1 - share)
+        """Copy along the rows, then smooth."""
+        rows = fill_rows(warped)
+        return push_pull(rows.image, torch.exp(-rows.distance / self.config["fade"]).masked_fill(~warped.hole, 0))
 
 
 class EdgeAware(HoleFiller):
@@ -109,10 +106,9 @@ class EdgeAware(HoleFiller):
 
     def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:
         """Fill the holes of a view from the background; its rim is taken in by calling the part."""
-        closed = close_foreground(warped, self.rule)
-        if isinstance(self.backend, SmoothRows):
-            return self.backend.fill_both(warped, closed)
-        return self.backend.fill(closed, generators)
+        if isinstance(self.backend, RowSynthesizer):  # tells background from foreground by itself
+            return self.backend.fill(warped, generators)
+        return self.backend.fill(close_foreground(warped, self.rule), generators)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json`, and the back-end into a folder below."""

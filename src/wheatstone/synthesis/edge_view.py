@@ -35,7 +35,8 @@ class RimRule:
         foreground: pixels before the edge, on its near side, that may be repainted.
         mixture: share of the other side's colour from which on such a pixel is repainted; 0 or less repaints all of them.
         step: px of disparity by which a pixel must at least be nearer than the background beside a hole to be foreground.
-        closed: px around a hole within which the foreground is closed to the filler; 0 leaves it open.
+        closed: px around a hole, beyond the width of the widest, within which the foreground is closed to the filler; 0 leaves it
+            open.
     """
 
     threshold: float = 1.0
@@ -154,8 +155,9 @@ def open_rim(
 def close_foreground(view: WarpedView, rule: RimRule) -> WarpedView:
     """Make holes of the foreground beside disocclusions, so that a filler sees the background alone.
 
-    A known pixel within `rule.closed` of a disocclusion is foreground if its disparity is nearer to that of the near end of the
-    closest such hole than to that of its far end, and larger than the latter by `rule.step`.
+    A known pixel is foreground if its disparity is nearer to that of the near end of the closest disocclusion than to that of its
+    far end, and larger than the latter by `rule.step`. It is closed as far from the disocclusion as the widest of the image is
+    wide, and `rule.closed` px farther: no pixel of a hole is then closer to open foreground than to its background.
     """
     if rule.closed < 1:
         return view
@@ -168,9 +170,8 @@ def close_foreground(view: WarpedView, rule: RimRule) -> WarpedView:
     right = view.disparity.gather(-1, view.ends.right.clamp(max=width - 1))
     far, near = left.minimum(right), left.maximum(right)
     limit = nearest_refill(far + ((near - far) / 2).clamp(min=rule.step), ~opened)
-    radius = rule.closed
-    around = functional.max_pool2d(opened.float(), (2 * radius + 1, 1), 1, (radius, 0))
-    around = functional.max_pool2d(around, (1, 2 * radius + 1), 1, (0, radius)) > 0
+    widths = (view.ends.right - view.ends.left - 1).masked_fill(~opened, 0).flatten(1).amax(1)
+    around = torch.cat([_grown(opened[i : i + 1], rule.closed + int(widths[i])) for i in range(len(widths))])
     hole = view.hole | (around & (view.disparity > limit))
     return replace(
         view,
@@ -179,6 +180,16 @@ def close_foreground(view: WarpedView, rule: RimRule) -> WarpedView:
         disparity=view.disparity.masked_fill(hole, 0),
         ends=hole_ends(hole),
     )
+
+
+def _grown(mask: Tensor, radius: int) -> Tensor:
+    """Dilate by a square of side 2 * radius + 1, at a cost that does not depend on it."""
+    for dim in (-1, -2):
+        at = torch.arange(mask.shape[dim], device=mask.device)
+        sums = mask.long().cumsum(dim)
+        before = sums.index_select(dim, (at - radius - 1).clamp(min=0)).mul((at > radius).view(-1, *[1] * (-1 - dim)))
+        mask = sums.index_select(dim, (at + radius).clamp(max=len(at) - 1)) > before
+    return mask
 
 
 def _moved(mask: Tensor, columns: int) -> Tensor:
