@@ -38,7 +38,8 @@ def test_bad_calls_say_what_is_wrong(capsys, tmp_path):
         (("--accumulate", "0"), "accumulate of a recipe must be at least 1"),
         (("--evaluate-every", "0"), "evaluate_every of a recipe must be at least 1"),
         (("--set", "save_every=0"), "save_every of a recipe must be at least 1"),
-        (("--set", "optimiser.lr=-1"), r"optimiser.lr must be 0 or more, got -1"),
+        (("--device", "abacus"), "training cannot run on the device 'abacus' here: use one of cpu, auto"),
+        (("--set", "optimiser.lr=-1"), "optimiser.lr must be 0 or more, got -1"),
         (("--set", "optimiser.betas=0.9,1.5"), "optimiser.betas lie from 0 to below 1"),
     ],
 )
@@ -46,3 +47,10 @@ def test_numbers_that_mean_nothing_are_refused_before_anything_is_written(capsys
     assert call("embedded-filler", str(tmp_path / "out"), *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_data_given_as_the_folder_of_the_run_is_told(capsys, tmp_path):
+    (tmp_path / "dataset.json").write_text("{}")
+    assert call("raft-supervised-small", str(tmp_path)) == 2
+    assert "is a data set; name it with --data" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset.json"]

@@ -60,7 +60,7 @@ class Options:
     """Further fields of the recipe, for example optimiser.lr=1e-4 schedule.kind=cosine data.crop=192,256."""
 
     device: str | None = None
-    """`cpu` keeps the run off an accelerator."""
+    """`cpu` keeps the run off an accelerator; the default is the best there is."""
 
     threads: int | None = None
     """CPU threads of the network; one is best where others share the cores."""

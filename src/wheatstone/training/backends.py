@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from accelerate import PartialState
 
+from wheatstone.errors import InputError
 from wheatstone.training.recipe import Recipe
 
 __all__ = ["processes_of_run", "training_backends"]
@@ -19,10 +20,20 @@ def processes_of_run(device: str | None) -> Iterator[PartialState]:
     The connection of several processes is made once and closed when they end: several trainings may follow one another.
 
     Args:
-        device: `cpu` keeps off accelerators; anything else takes the best there is.
+        device: `cpu` keeps off accelerators; None, `auto` or the kind there is (`cuda`) takes the accelerator of this process.
+
+    Raises:
+        InputError: a device that is not there.
     """
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    known = ("cpu", "auto") if accelerator is None else ("cpu", "auto", accelerator.type)
+    if device not in (None, *known):
+        raise InputError(
+            f"training cannot run on the device {device!r} here: use one of {', '.join(known)}"
+            + ("" if accelerator is None else "; among several, CUDA_VISIBLE_DEVICES or torchrun chooses")
+        )
     connected = torch.distributed.is_available() and torch.distributed.is_initialized()
-    processes = PartialState(cpu=device == "cpu" or not torch.accelerator.is_available())
+    processes = PartialState(cpu=device == "cpu" or accelerator is None)
     if processes.num_processes > 1 and not connected:
         atexit.register(processes.destroy_process_group)
     try:

@@ -38,8 +38,11 @@ class RunFolder:
         """Prepare the folder and return the checkpoint to go on from, if there is one.
 
         Raises:
-            OutputError: a run is there already and `resume` is off, another recipe made it, or the folder cannot be written.
+            OutputError: a run is there already and `resume` is off, another recipe made it, it is a data set, or the folder
+                cannot be written.
         """
+        if (self.path / "dataset.json").is_file():
+            raise OutputError(f"{self.path}: is a data set; name it with --data, and another folder for the run")
         checkpoint = self.last_checkpoint()
         if checkpoint is not None and not resume:
             raise OutputError(f"{self.path}: holds a run at {checkpoint.name}; resume it or choose another folder")
