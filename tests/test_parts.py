@@ -48,6 +48,8 @@ SYNTHESIS = {
     "classical": lambda root: load_synthesizer("classical", method="navier-stokes", radius=2.0),
     "background": lambda root: load_synthesizer("background", pool=root / "pool", official=True),
     "embedded": lambda root: load_synthesizer("embedded"),
+    "edge-aware": lambda root: load_synthesizer("edge-aware", background=1, fade=8.0),
+    "edge-aware=classical": lambda root: load_synthesizer("edge-aware", weights="classical", radius=2.0, closed=8),
     "inpainting": lambda root: load_synthesizer(str(root / "pipeline"), steps=2, paint_side=64, colour_match=False),
     "inpainting, official": lambda root: load_synthesizer(str(root / "pipeline"), steps=1, official=True),
 }
