@@ -141,7 +141,8 @@ def _painters(backend: str, options: argparse.Namespace) -> tuple[ViewSynthesize
     settings = {"steps": options.steps} if options.steps else {}
     name, _, place = backend.partition("=")
     plain = load_synthesizer(name, weights=place or None, device=options.device, **settings)
-    return plain, load_synthesizer("edge-aware", weights=backend, device=options.device, **settings)
+    closed = {} if options.closed is None else {"closed": options.closed}
+    return plain, load_synthesizer("edge-aware", weights=backend, device=options.device, **settings, **closed)
 
 
 def _measure_one(
@@ -280,6 +281,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--backends", nargs="+", default=list(BACKENDS), help="what fills, as after edge-aware=")
     parser.add_argument("--blur", type=float, default=2.0, help="px; 0 leaves the blurred disparity out")
     parser.add_argument("--steps", type=int, help="of a diffusion back-end")
+    parser.add_argument("--closed", type=int, help="px around holes within which the foreground is closed; 0 opens it")
     parser.add_argument("--picture", help="write the crop where most was gained")
     parser.add_argument("--profile", action="store_true", help="only say which side of a hole is contaminated")
     parser.add_argument("--device", default="cpu")
