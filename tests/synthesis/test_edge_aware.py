@@ -86,7 +86,9 @@ def test_on_the_other_side_the_mixed_pixels_lie_on_the_left(painter):
     mirrored = painter(left.flip(-1), disparity.flip(-1), baseline=-1.0)
     view = painter(left, disparity)
     assert torch.equal(view.origin.flip(-1), mirrored.origin)
-    torch.testing.assert_close(view.image.flip(-1), mirrored.image, atol=0.05, rtol=0)  # not every back-end is symmetric
+    torch.testing.assert_close(
+        view.image.flip(-1), mirrored.image, atol=0.05, rtol=0
+    )  # not every back-end is symmetric
 
 
 def test_a_clean_border_keeps_its_pixels():
