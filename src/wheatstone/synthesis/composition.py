@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -157,8 +157,14 @@ def _holes_of_unknown(
 
 
 class HoleFiller(ViewSynthesizer):
-    """A synthesizer that warps and then paints the holes; a subclass only says with what."""
+    """A synthesizer that warps and then paints the holes; a subclass only says with what.
 
+    Attributes:
+        warper: how it warps.
+        tells_sides: whether it tells background from foreground by itself, by the disparities at the ends of a hole.
+    """
+
+    tells_sides: ClassVar[bool] = False
     warper: ForwardWarper = ForwardWarper()
 
     def __call__(

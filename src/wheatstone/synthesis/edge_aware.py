@@ -71,7 +71,10 @@ class EdgeAware(HoleFiller):
             raise InputError(
                 f"edge-aware fills by a part that paints the holes of a warp, which {backend.name!r} is not"
             )
-        self.backend, self.rule = backend, RimRule() if rule is None else rule
+        rule = RimRule() if rule is None else rule
+        if rule.closed is None and backend.tells_sides:  # it was made with the foreground in sight
+            rule = dataclasses.replace(rule, closed=0)
+        self.backend, self.rule = backend, rule
         self.warper = backend.warper
         self.network = backend.network
         self.config = {"backend": backend.name, **dataclasses.asdict(self.rule)}
@@ -106,8 +109,6 @@ class EdgeAware(HoleFiller):
 
     def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:
         """Fill the holes of a view from the background; its rim is taken in by calling the part."""
-        if isinstance(self.backend, RowSynthesizer):  # tells background from foreground by itself
-            return self.backend.fill(warped, generators)
         return self.backend.fill(close_foreground(warped, self.rule), generators)
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -22,6 +22,9 @@ _INSIDE = 1  # a camera's blur reaches this much further: pure colours are taken
 _CONTRAST = 0.05  # sides that differ by less have nothing to mix
 
 
+_CLOSED = 16
+
+
 @dataclass(frozen=True)
 class RimRule:
     """Which pixels beside a hole are not trusted, and which are not to inform its fill.
@@ -36,7 +39,7 @@ class RimRule:
         mixture: share of the other side's colour from which on such a pixel is repainted; 0 or less repaints all of them.
         step: px of disparity by which a pixel must at least be nearer than the background beside a hole to be foreground.
         closed: px around a hole, beyond the width of the widest, within which the foreground is closed to the filler; 0 leaves it
-            open.
+            open. None is 16, but for a filler that tells background from foreground by itself (`HoleFiller.tells_sides`) 0.
     """
 
     threshold: float = 1.0
@@ -45,7 +48,7 @@ class RimRule:
     foreground: int = 0
     mixture: float = 0.25
     step: float = 1.0
-    closed: int = 16
+    closed: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse numbers that make no sense.
@@ -58,7 +61,7 @@ class RimRule:
                 "edges need threshold > 0, step > 0, mixture < 1 and reach >= 1: "
                 f"{self.threshold}, {self.step}, {self.mixture}, {self.reach}"
             )
-        if min(self.background, self.foreground, self.closed) < 0:
+        if min(self.background, self.foreground, self.closed or 0) < 0:
             raise InputError(
                 f"a rim has 0 pixels or more: background {self.background}, foreground {self.foreground}, "
                 f"closed {self.closed}"
@@ -159,7 +162,8 @@ def close_foreground(view: WarpedView, rule: RimRule) -> WarpedView:
     far end, and larger than the latter by `rule.step`. It is closed as far from the disocclusion as the widest of the image is
     wide, and `rule.closed` px farther: no pixel of a hole is then closer to open foreground than to its background.
     """
-    if rule.closed < 1:
+    closed = _CLOSED if rule.closed is None else rule.closed
+    if closed < 1:
         return view
     width = view.hole.shape[-1]
     inside = (view.ends.left >= 0) & (view.ends.right < width)
@@ -171,7 +175,7 @@ def close_foreground(view: WarpedView, rule: RimRule) -> WarpedView:
     far, near = left.minimum(right), left.maximum(right)
     limit = nearest_refill(far + ((near - far) / 2).clamp(min=rule.step), ~opened)
     widths = (view.ends.right - view.ends.left - 1).masked_fill(~opened, 0).flatten(1).amax(1)
-    around = torch.cat([_grown(opened[i : i + 1], rule.closed + int(widths[i])) for i in range(len(widths))])
+    around = torch.cat([_grown(opened[i : i + 1], closed + int(widths[i])) for i in range(len(widths))])
     hole = view.hole | (around & (view.disparity > limit))
     return replace(
         view,

@@ -152,6 +152,7 @@ class EmbeddedFiller(HoleFiller):
     """
 
     name = "embedded"
+    tells_sides = True
     network: EmbeddedFillerNet
 
     def __init__(

@@ -82,6 +82,7 @@ class RowSynthesizer(HoleFiller):
     """Warp, then continue the background along the rows (`fill_rows`)."""
 
     name = "rows"
+    tells_sides = True
 
     def __init__(self) -> None:
         self.config = {}
