@@ -92,9 +92,9 @@ def load(
     """Frames of stereo films, without any disparity.
 
     Layout: pictures with both views side by side, in any folders below `path`; or, as the benchmark's own script leaves them,
-    folders `left` and `right` with files of the same names. Key: the path below `path` without its suffix. Scale, unknown,
-    occlusion: there is no truth (`wheatstone evaluate synthesizer NAME DATA --protocol leak-free`). Licence: films belong to
-    their makers.
+    folders `left` and `right` with files of the same names. Key: the path below `path` without its suffix. Scale: there is no
+    truth (`wheatstone evaluate synthesizer NAME DATA --protocol mono2stereo` needs none). Unknown: all. Occlusion: none.
+    Licence: films belong to their makers.
 
     Args:
         path: the folder.

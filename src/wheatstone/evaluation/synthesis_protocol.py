@@ -196,7 +196,7 @@ class SynthesisProtocol:
 
     def _known(self, sample: StereoSample) -> tuple[Tensor, Tensor]:
         if sample.disparity is None:
-            raise SkippedItem("needs true disparity; protocol leak-free does without")
+            raise SkippedItem("needs true disparity; the protocols leak-free and mono2stereo do without")
         valid = torch.isfinite(sample.disparity) if sample.valid is None else sample.valid
         density = float(valid.float().mean())
         if density < self.min_density:
