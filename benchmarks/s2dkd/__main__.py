@@ -12,8 +12,8 @@ truth alone), true inverse depth spoilt as monocular maps are, and the embedded 
 
 Scored overall, within 5 px of a step of the true disparity, and above the highest scan line, where there never was a label. The
 default variant is the one with the smallest end-point error in the edge band of the development scenes; the figures that
-count are those of the fresh scenes, which the choice does not see. A finished run is a file OUT/results/*.json and is not made again;
-OUT/table.md and OUT/summary.json are written after every run. With the same OUT a stopped series goes on.
+count are those of the fresh scenes, which the choice does not see. A finished run is a file OUT/results/*.json and is not made
+again; OUT/table.md and OUT/summary.json are written after every run. With the same OUT a stopped series goes on.
 """
 
 import argparse
