@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -46,6 +46,18 @@ class WarpedView:
         """Take `fill` inside the holes, clamped to 0..1; everything else stays the warp, bit by bit."""
         image = torch.where(self.hole, fill.to(self.image.dtype).clamp(0, 1), self.image)
         return View(image=image, hole=self.hole, visible=self.visible, origin=self.origin)
+
+    def opened(self, more: Bool[Tensor, "B 1 H W"], origin: Origin | None = None) -> "WarpedView":
+        """Take further pixels into the holes; they get that `origin`, or keep theirs."""
+        hole = self.hole | more
+        return replace(
+            self,
+            image=self.image.masked_fill(hole, 0),
+            hole=hole,
+            disparity=self.disparity.masked_fill(hole, 0),
+            origin=self.origin if origin is None else self.origin.masked_fill(more, int(origin)),
+            ends=hole_ends(hole),
+        )
 
     def mirror(self) -> "WarpedView":
         """Swap left and right in every map; the same moved view, seen in a mirror."""

@@ -4,7 +4,7 @@ Beside a depth edge the pixels of a photo mix foreground and background. In the 
 lie on the far side of the hole, just where a filler looks for what to continue.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -144,15 +144,7 @@ def open_rim(
     ends = hole_ends(suspect | warped.hole)
     holes = functional.pad(warped.hole.long().cumsum(-1), (1, 0))
     rim = suspect & (holes.gather(-1, ends.right) > holes.gather(-1, ends.left + 1))
-    hole = warped.hole | rim
-    return replace(
-        warped,
-        image=warped.image.masked_fill(hole, 0),
-        hole=hole,
-        disparity=warped.disparity.masked_fill(hole, 0),
-        origin=warped.origin.masked_fill(rim, int(Origin.CONTAMINATED_RIM)),
-        ends=hole_ends(hole),
-    )
+    return warped.opened(rim, Origin.CONTAMINATED_RIM)
 
 
 def close_foreground(view: WarpedView, rule: RimRule) -> WarpedView:
@@ -176,14 +168,7 @@ def close_foreground(view: WarpedView, rule: RimRule) -> WarpedView:
     limit = nearest_refill(far + ((near - far) / 2).clamp(min=rule.step), ~opened)
     widths = (view.ends.right - view.ends.left - 1).masked_fill(~opened, 0).flatten(1).amax(1)
     around = torch.cat([_grown(opened[i : i + 1], closed + int(widths[i])) for i in range(len(widths))])
-    hole = view.hole | (around & (view.disparity > limit))
-    return replace(
-        view,
-        image=view.image.masked_fill(hole, 0),
-        hole=hole,
-        disparity=view.disparity.masked_fill(hole, 0),
-        ends=hole_ends(hole),
-    )
+    return view.opened(around & (view.disparity > limit))
 
 
 def _grown(mask: Tensor, radius: int) -> Tensor:

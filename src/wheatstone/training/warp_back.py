@@ -133,7 +133,7 @@ class WarpBack:
         if self.rim > 0:
             far = self._far_end(back, self.rim)[0]
             counted = counted | far
-            back = _opened(back, far)
+            back = back.opened(far, Origin.CONTAMINATED_RIM)
         return WarpedBack(back, counted)
 
     def _returned(self, image: Tensor, disparity: Tensor, known: Tensor, baseline: float) -> WarpedView:
@@ -195,19 +195,6 @@ class WarpBack:
         share = 0.5 * torch.erfc((distance.to(back.image.dtype) - 0.5) / (sigma * math.sqrt(2)))
         colour = back.image.gather(-1, near.expand(-1, 3, -1, -1))
         return replace(back, image=torch.where(chosen, torch.lerp(back.image, colour, share), back.image))
-
-
-def _opened(back: WarpedView, more: Tensor) -> WarpedView:
-    """The view with further pixels taken into its holes."""
-    hole = back.hole | more
-    return replace(
-        back,
-        image=back.image.masked_fill(hole, 0),
-        hole=hole,
-        disparity=back.disparity.masked_fill(hole, 0),
-        origin=back.origin.masked_fill(more, int(Origin.CONTAMINATED_RIM)),
-        ends=hole_ends(hole),
-    )
 
 
 def warp_back(settings: Mapping[str, Any]) -> WarpBack:
