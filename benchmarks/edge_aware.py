@@ -2,7 +2,7 @@
 
     python benchmarks/edge_aware.py --scenes 930000:16
     WHEATSTONE_DATA=ROOT python benchmarks/edge_aware.py --data stereo-mini-dense
-    python benchmarks/edge_aware.py --scenes 930000:16 --picture docs/images/edge-aware.png
+    python benchmarks/edge_aware.py --scenes 930000:16 --blur 0 --backends classical embedded --picture docs/images/edge-aware.png
     python benchmarks/edge_aware.py --scenes 900500:8 --profile
     python benchmarks/edge_aware.py --scenes 930000:4 --backends inpainting=FOLDER --steps 20
 
@@ -175,8 +175,8 @@ def _measure_one(
         image = painters[backend][aware](truth.left, disparity, valid, generators=generators).image.float().cpu()
         results[kind].setdefault(label, Scores()).add(image, truth, where)
         made[kind, label] = image
-    first = next(iter(painters))
-    picture.offer(truth, made["true", first], made["true", f"edge-aware={first}"])
+    for backend in painters:
+        picture.offer(backend, truth, made["true", backend], made["true", f"edge-aware={backend}"])
 
 
 def _profile(name: str, truths: Sequence[ViewTruth]) -> None:
@@ -236,29 +236,31 @@ def _print(kind: str, ways: Mapping[str, Scores]) -> None:
 
 
 class _Picture:
-    """The crop where edge-aware filling changed most: plain, edge-aware, real, enlarged."""
+    """A row a back-end, the crop where edge-aware filling gained most: plain, edge-aware, real, enlarged."""
 
     SIDE, SCALE, GAP = 64, 4, 6
 
     def __init__(self, path: str | None) -> None:
-        self.path, self.best, self.crops = path, -1.0, []
+        self.path = path
+        self.best: dict[str, float] = {}
+        self.crops: dict[str, list[Tensor]] = {}
 
-    def offer(self, truth: ViewTruth, plain: Tensor, aware: Tensor) -> None:
-        """Keep this image's crop if it gained more than the best so far."""
+    def offer(self, backend: str, truth: ViewTruth, plain: Tensor, aware: Tensor) -> None:
+        """Keep this image's crop if it gained more than the back-end's best so far."""
         if self.path is None or min(truth.real.shape[-2:]) < self.SIDE:
             return
         rim = hole_rim(truth.hole) & truth.scored
         errors = [((image.clamp(0, 1) - truth.real).square().mean(1, keepdim=True)) * rim for image in (plain, aware)]
         gain = functional.avg_pool2d(errors[0] - errors[1], self.SIDE, 8)
-        if float(gain.max()) <= self.best:
+        if float(gain.max()) <= self.best.get(backend, -1.0):
             return
-        self.best = float(gain.max())
+        self.best[backend] = float(gain.max())
         row, column = divmod(int(gain.flatten().argmax()), gain.shape[-1])
         area = (..., slice(8 * row, 8 * row + self.SIDE), slice(8 * column, 8 * column + self.SIDE))
-        self.crops = [image[area][0] for image in (plain, aware, truth.real)]
+        self.crops[backend] = [image[area][0] for image in (plain, aware, truth.real)]
 
     def write(self) -> None:
-        """Write the three crops side by side.
+        """Write the crops, three a row.
 
         Raises:
             InputError: no image was large enough.
@@ -267,10 +269,16 @@ class _Picture:
             return
         if not self.crops:
             raise InputError("no image is large enough for the picture")
-        size = (self.SIDE * self.SCALE,) * 2
-        tiles = [cv2.resize(to_uint8(crop), size, interpolation=cv2.INTER_NEAREST) for crop in self.crops]
-        gap = np.full((size[0], self.GAP, 3), 255, np.uint8)
-        write_image(Path(self.path), np.concatenate([tiles[0], gap, tiles[1], gap, tiles[2]], 1))
+        size = self.SIDE * self.SCALE
+        page = np.full(
+            (len(self.crops) * (size + self.GAP) - self.GAP, 3 * (size + self.GAP) - self.GAP, 3), 255, np.uint8
+        )
+        for row, crops in enumerate(self.crops.values()):
+            for column, crop in enumerate(crops):
+                top, left = row * (size + self.GAP), column * (size + self.GAP)
+                tile = cv2.resize(to_uint8(crop), (size, size), interpolation=cv2.INTER_NEAREST)
+                page[top : top + size, left : left + size] = tile
+        write_image(Path(self.path), page)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -282,7 +290,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--blur", type=float, default=2.0, help="px; 0 leaves the blurred disparity out")
     parser.add_argument("--steps", type=int, help="of a diffusion back-end")
     parser.add_argument("--closed", type=int, help="px around holes within which the foreground is closed; 0 opens it")
-    parser.add_argument("--picture", help="write the crop where most was gained")
+    parser.add_argument("--picture", help="write the crops where most was gained")
     parser.add_argument("--profile", action="store_true", help="only say which side of a hole is contaminated")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
