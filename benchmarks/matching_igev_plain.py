@@ -74,13 +74,18 @@ def psmnet_plain(network: PsmNetwork, left: Tensor, right: Tensor, iterations: i
     first, second = (network.feature_extraction((image - 0.45) / 0.225) for image in (left, right))
     volume = network.dres0(concatenation_volume(first, second, network.max_disparity // 4))
     volume = network.dres1(volume) + volume
-    filtered, down, up = network.dres2(volume, None, None)
-    scores = network.classif1(filtered + volume)
-    filtered, _, up = network.dres3(filtered + volume, down, up)
-    scores = network.classif2(filtered + volume) + scores
-    filtered, _, _ = network.dres4(filtered + volume, down, up)
-    scores = network.classif3(filtered + volume) + scores
+    filtered, first_down, up = volume, None, None
+    scores: list[Tensor] = []
+    for hourglass, classifier in (
+        (network.dres2, network.classif1),
+        (network.dres3, network.classif2),
+        (network.dres4, network.classif3),
+    ):
+        down, up = hourglass(hourglass.conv1(filtered), first_down, up)
+        first_down = down if first_down is None else first_down
+        filtered = hourglass.conv6(up) + volume
+        scores.append(classifier(filtered) + scores[-1] if scores else classifier(filtered))
     size = (network.max_disparity, *left.shape[-2:])
-    share = functional.interpolate(scores, size, mode="trilinear", align_corners=True).softmax(2)
+    share = functional.interpolate(scores[-1], size, mode="trilinear", align_corners=True).softmax(2)
     steps = torch.arange(float(network.max_disparity)).view(1, 1, -1, 1, 1)
     return (share * steps).sum(2)

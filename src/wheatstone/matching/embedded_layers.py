@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.matching.row_bands import bands
+from wheatstone.matching.row_bands import bands, in_one_piece
 
 __all__ = [
     "RADIUS",
@@ -96,7 +96,7 @@ class _AcrossCells(nn.Module):
     def forward(self, volume: Tensor) -> Tensor:
         """A block of slices at a time, so that beside the volume and the answer little exists at once."""
         B, D, _, h, w = volume.shape
-        if _whole():
+        if in_one_piece():
             return self._slices(volume, 0, D)
         out = torch.empty_like(volume)
         step = max(_LEAST_SLICES, _CELLS_AT_ONCE[volume.device.type == "cpu"] // (B * h * w))
@@ -165,11 +165,6 @@ class Step(nn.Module):
         return state, self.delta(functional.relu(self.head(state))).float()
 
 
-def _whole() -> bool:
-    """Whether to compute in one piece: with gradients all is kept anyway, and an exported program would unroll a loop."""
-    return torch.is_grad_enabled() or torch.compiler.is_compiling()
-
-
 def by_rows(function: Callable[..., Tensor], *maps: Float[Tensor, "B _ H W"], numbers: int = 1) -> Tensor:
     """A function of the rows of maps, a band of rows at a time where no gradients are kept.
 
@@ -178,7 +173,7 @@ def by_rows(function: Callable[..., Tensor], *maps: Float[Tensor, "B _ H W"], nu
         maps: its arguments.
         numbers: how many numbers a pair of pixels in a row takes inside of it.
     """
-    if _whole():
+    if in_one_piece():
         return function(*maps)
     height, width = maps[0].shape[-2:]
     parts = (

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.matching.row_bands import saturate
+from wheatstone.matching.row_bands import in_one_piece, saturate
 
 __all__ = ["ConvBlock", "Doubling", "FeatureAttention", "norm_and_activate"]
 
@@ -61,7 +61,7 @@ def norm_and_activate(x: Tensor, norm: nn.Module | None) -> Tensor:
     """Batch norm (or instance norm, where None) and leaky rectifier; writes over `x` where no gradient needs it."""
     if norm is None:
         return functional.leaky_relu_(functional.instance_norm(x))
-    if torch.is_grad_enabled() or norm.training or torch.compiler.is_compiling():
+    if in_one_piece(norm.training):
         return saturate(functional.leaky_relu(norm(x)))
     # statistics may be small differences of large numbers: combined in float64
     mean, variance = norm.running_mean.double(), norm.running_var.double()  # type: ignore[operator, union-attr]
@@ -101,4 +101,4 @@ class FeatureAttention(nn.Module):
     def forward(self, volume: Tensor, features: Tensor) -> Tensor:
         """Scale `[B,C,D,h,w]`."""
         gates = self.gates(features)
-        return volume * gates if torch.is_grad_enabled() or torch.compiler.is_compiling() else volume.mul_(gates)
+        return volume * gates if in_one_piece() else volume.mul_(gates)

@@ -31,7 +31,7 @@ from wheatstone.matching.igev_volume import (
 )
 from wheatstone.matching.mobilenet import MobileNetFeatures
 from wheatstone.matching.official import load_published
-from wheatstone.matching.row_bands import Conv2d, bands, saturate
+from wheatstone.matching.row_bands import Conv2d, bands, in_one_piece, saturate
 
 __all__ = ["PRESETS", "IgevNetwork", "IgevStereo", "context_upsample", "load"]
 
@@ -193,7 +193,7 @@ class IgevNetwork(FrozenNormNetwork):
         matching_right = self.desc(self.conv(other[0]))
         del other
         gates = self.corr_feature_att.gates(features[0])
-        if torch.is_grad_enabled() or self.training or torch.compiler.is_compiling():
+        if in_one_piece(self.training):
             correlation = group_correlation(matching_left, matching_right, self.steps)
             volume = self.cost_agg(self.corr_stem(correlation) * gates, features)
             start = soft_argmin(saturate(self.classifier(volume))[:, 0])
@@ -229,7 +229,7 @@ class IgevNetwork(FrozenNormNetwork):
 def context_upsample(disparity: Float[Tensor, "B 1 h w"], shares: Float[Tensor, "B 9 H W"]) -> Float[Tensor, "B 1 H W"]:
     """Enlarge four times: every pixel a convex mixture (softmax of `shares`) of the 3x3 coarse pixels around it, float32."""
     around = functional.unfold(disparity.float(), 3, padding=1).unflatten(2, disparity.shape[-2:])
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if in_one_piece():
         return _mix(around, shares)
     parts = [
         _mix(around[..., start:stop, :], shares[..., 4 * start : 4 * stop, :])

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from wheatstone.matching.raft_encoder import ContextEncoder
 from wheatstone.matching.raft_update import Context, ConvGRU, halve, resize_like
-from wheatstone.matching.row_bands import Conv2d, bands, saturate
+from wheatstone.matching.row_bands import Conv2d, bands, in_one_piece, saturate
 
 __all__ = ["IgevContext", "IgevUpdate"]
 
@@ -46,7 +46,7 @@ class _BandedGRU(ConvGRU):
 
     def forward(self, state: Tensor, context: Context, *inputs: Tensor) -> Tensor:
         """Next state `[B,C,h,w]`."""
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if in_one_piece():
             return super().forward(state, context, *inputs)
         (for_gates, for_candidate), channels = context, state.shape[1]
         weight = torch.cat([self.convz.weight, self.convr.weight])
@@ -101,7 +101,7 @@ class _DisparityHead(nn.Module):
         self.conv2 = Conv2d(256, 1, 3, padding=1)
 
     def forward(self, state: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        if in_one_piece():
             return self.conv2(self.conv1(state).relu())
         height = state.shape[-2]
         parts = []

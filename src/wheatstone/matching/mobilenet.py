@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.matching.row_bands import Conv2d, bands, saturate
+from wheatstone.matching.row_bands import Conv2d, bands, in_one_piece, saturate
 
 __all__ = ["MobileNetFeatures"]
 
@@ -47,7 +47,7 @@ class _Inverted(nn.Module):
         self.bn3 = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        plain = torch.is_grad_enabled() or self.training or torch.compiler.is_compiling()
+        plain = in_one_piece(self.training)
         y = self._filtered(x, 1, 1) if plain else self._in_bands(x)
         return saturate(x + y) if self.shortcut else y
 

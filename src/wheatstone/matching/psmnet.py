@@ -27,7 +27,7 @@ from wheatstone.matching.psmnet_volume import (
     first_convolution,
     regress,
 )
-from wheatstone.matching.row_bands import Conv2d, saturate
+from wheatstone.matching.row_bands import Conv2d, in_one_piece, saturate
 
 __all__ = ["POOLING", "PRESETS", "PsmNet", "PsmNetwork", "load"]
 
@@ -139,13 +139,13 @@ class PsmNetwork(nn.Module):
         features = [self.feature_extraction((image - _MEAN) / _SPREAD) for image in (left, right)]
         volume = self._entry(features[0], features[1], self.max_disparity // 4)
         del features
-        down, up = self.dres2.inner(self.dres2.conv1(volume), None, None)
+        down, up = self.dres2(self.dres2.conv1(volume), None, None)
         filtered = add(self.dres2.conv6(up), volume)
         scores = [self.classif1(filtered)]
         for hourglass, classifier in ((self.dres3, self.classif2), (self.dres4, self.classif3)):
             entered = hourglass.conv1(filtered)
-            del filtered  # at the size of photos every volume counts
-            up = hourglass.inner(entered, down, up)[1]
+            del filtered
+            up = hourglass(entered, down, up)[1]
             del entered
             filtered = add(hourglass.conv6(up), volume)
             scores.append(classifier(filtered) + scores[-1])
@@ -153,7 +153,7 @@ class PsmNetwork(nn.Module):
 
     def _entry(self, left: Tensor, right: Tensor, steps: int) -> Tensor:
         """The concatenation volume after its first four convolutions."""
-        if torch.is_grad_enabled() or self.training or torch.compiler.is_compiling():
+        if in_one_piece(self.training):
             volume = self.dres0(concatenation_volume(left, right, steps))
         else:
             first: ConvNorm3d = self.dres0[0]  # type: ignore[assignment]

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wheatstone.matching.row_bands import bands, convolve_rows, least_rows, saturate
+from wheatstone.matching.row_bands import bands, convolve_rows, in_one_piece, least_rows, saturate
 
 __all__ = [
     "Classifier",
@@ -40,7 +40,7 @@ class ConvNorm3d(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B,C,D,h,w]`."""
         conv, norm = self
-        if torch.is_grad_enabled() or self.training or torch.compiler.is_compiling():
+        if in_one_piece(self.training):
             return saturate(norm(saturate(conv(x))))
         if isinstance(conv, nn.ConvTranspose3d):
             return _norm_in_place(norm, _enlarge_bands(conv, x))
@@ -119,7 +119,7 @@ def _norm_in_place(norm: nn.Module, x: Tensor) -> Tensor:
 
 def add(x: Tensor, other: Tensor) -> Tensor:
     """Sum, written over `x` where no gradient needs it."""
-    return saturate(x + other if torch.is_grad_enabled() or torch.compiler.is_compiling() else x.add_(other))
+    return saturate(x + other if in_one_piece() else x.add_(other))
 
 
 class StackedHourglass(nn.Module):
@@ -136,26 +136,18 @@ class StackedHourglass(nn.Module):
         self.conv5 = ConvNorm3d(wide, wide, up=True)
         self.conv6 = ConvNorm3d(wide, channels, up=True)
 
-    def forward(
-        self, volume: Tensor, before_first: Tensor | None, after: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Filter `[B,C,D,h,w]`.
+    def forward(self, entered: Tensor, before_first: Tensor | None, after: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The inner maps of a volume; the whole filter is `conv6(hourglass(conv1(volume), ...)[1])`.
+
+        In steps, because who makes them can let go of what has been read in between: at the size of photos every volume counts.
 
         Args:
-            volume: what to filter.
+            entered: the volume after `conv1`.
             before_first: inner map on the way down of the first hourglass, None in that one.
             after: inner map on the way up of the hourglass before, None in the first.
 
         Returns:
-            The filtered volume, and the inner maps on the way down and up.
-        """
-        down, up = self.inner(self.conv1(volume), before_first, after)
-        return self.conv6(up), down, up
-
-    def inner(self, entered: Tensor, before_first: Tensor | None, after: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The inner maps on the way down and up, from the result of the first convolution.
-
-        Who goes step by step, `conv6(inner(conv1(volume), ...)[1])`, can let go of what has been read in between.
+            The inner maps on the way down and up.
         """
         down = self.conv2(entered)
         down = (down if after is None else add(down, after)).relu_()
@@ -177,7 +169,7 @@ class Classifier(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B,C,D,h,w]` to `[B,1,D,h,w]`, float32."""
         first, activate, last = self
-        if torch.is_grad_enabled() or self.training or torch.compiler.is_compiling():
+        if in_one_piece(self.training):
             return saturate(last(activate(first(x)))).float()
         conv, norm = cast(ConvNorm3d, first)
         height, parts = x.shape[-2], []
@@ -198,7 +190,7 @@ def regress(
 
     Source: the paper's eq. 1.
     """
-    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+    if in_one_piece():
         return _mean(
             functional.interpolate(scores, (max_disparity, height, width), mode="trilinear", align_corners=True)
         )

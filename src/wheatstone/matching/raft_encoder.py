@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wheatstone.matching.row_bands import Conv2d, bands, convolve_bands, saturate
+from wheatstone.matching.row_bands import Conv2d, bands, convolve_bands, in_one_piece, saturate
 
 __all__ = ["NORMS", "ContextEncoder", "FeatureEncoder", "ResidualBlock", "make_norm", "shortcut_aliases"]
 
@@ -82,7 +82,7 @@ class _Trunk(nn.Module):
 
     def trunk(self, *images: Tensor) -> Tensor:
         """Features of images in 0..1, of several batches one below the other; inside, images are in -1..1."""
-        if torch.is_grad_enabled() or self.training or torch.compiler.is_compiling():
+        if in_one_piece(self.training):
             x = self.conv1(_centred(torch.cat(images)))
             return self.layer3(self.layer2(self.layer1(self.norm1(x).relu())))
         return torch.cat([self._consume(one) for image in images for one in image.split(1)])

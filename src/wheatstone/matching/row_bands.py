@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Conv2d", "bands", "convolve_bands", "convolve_rows", "least_rows", "saturate"]
+__all__ = ["Conv2d", "bands", "convolve_bands", "convolve_rows", "in_one_piece", "least_rows", "saturate"]
 
 # Pixels of a band: 64 channels of them fit into a cache; a GPU wants work enough to be busy.
 CPU_PIXELS = 1 << 14
@@ -54,6 +54,11 @@ def bands(rows: int, width: int, device: torch.device, stride: int = 1, least: i
         stop = rows if rows - start < step + min(least, step) else start + step
         yield start, stop
         start = stop
+
+
+def in_one_piece(training: bool = False) -> bool:
+    """Whether to compute a layer whole: with gradients all is kept anyway, and an exported program would unroll a loop."""
+    return torch.is_grad_enabled() or training or torch.compiler.is_compiling()
 
 
 def least_rows(plane: int) -> int:
