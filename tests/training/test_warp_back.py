@@ -10,7 +10,8 @@ from wheatstone.generation.clean_up import CleanUp
 from wheatstone.samples import Origin
 from wheatstone.synthesis.composition import warp_left
 from wheatstone.training.pictures import Picture
-from wheatstone.training.warp_back import WarpBack, draw_picture, warp_back
+from wheatstone.training.settings import from_settings
+from wheatstone.training.warp_back import WarpBack, draw_picture
 
 BEHIND, FRONT = 3.0, 11.0
 HEIGHT, WIDTH = 24, 64
@@ -167,7 +168,7 @@ def test_no_disparity_no_hole_and_an_image_of_nothing_known_is_all_hole():
 )
 def test_bad_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
-        warp_back(settings)
+        from_settings(WarpBack, settings, "warp-back", besides=("warper",))
 
 
 def test_bad_calls_are_refused():

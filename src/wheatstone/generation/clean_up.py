@@ -46,7 +46,7 @@ class CleanUp:
     @classmethod
     def fitting(
         cls,
-        synthesizer: ViewSynthesizer,
+        synthesizer: ViewSynthesizer | None,
         *,
         given: bool = False,
         method: str | None = None,
@@ -56,7 +56,7 @@ class CleanUp:
         """What was asked for, and the rest as fits the case.
 
         Args:
-            synthesizer: decides the method (`ViewSynthesizer.sharpens`) unless one is named.
+            synthesizer: decides the method (`ViewSynthesizer.sharpens`) unless one is named; without one it is `slope`.
             given: disparity from outside, whose edges are left alone unless something is named.
             method: see `CleanUp`.
             dilate: see `CleanUp`.
@@ -64,7 +64,7 @@ class CleanUp:
         """
         if given and method is None and dilate is None and threshold is None:
             return cls(0, 0.0)
-        chosen = method or ("edge-aware" if synthesizer.sharpens else "slope")
+        chosen = method or ("edge-aware" if synthesizer is not None and synthesizer.sharpens else "slope")
         leave = given and method is None
         wanted = 0.0 if leave else THRESHOLDS.get(chosen, 0.0)
         return cls(

@@ -8,9 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from wheatstone.checkpoints import Part
+from wheatstone.errors import InputError
 from wheatstone.samples import View
 
-__all__ = ["ViewSynthesizer"]
+__all__ = ["ViewSynthesizer", "check_generators"]
 
 
 class ViewSynthesizer(Part):
@@ -45,3 +46,13 @@ class ViewSynthesizer(Part):
             generators: one CPU generator an item, for parts that draw random numbers.
         """
         raise NotImplementedError
+
+
+def check_generators(generators: Sequence[torch.Generator] | None, count: int) -> None:
+    """Refuse generators that are not one an item; None draws nothing or has defaults.
+
+    Raises:
+        InputError: another number of generators than of images.
+    """
+    if generators is not None and len(generators) != count:
+        raise InputError(f"{len(generators)} generators for {count} images: one an item is needed")

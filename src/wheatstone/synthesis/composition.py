@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -13,7 +13,7 @@ from wheatstone.errors import InputError
 from wheatstone.geometry import ForwardWarper, HoleEnds, Landing, background_fill, hole_ends, hole_origin, torn_apart
 from wheatstone.geometry.forward import check_sizes
 from wheatstone.samples import Origin, View, image_batch
-from wheatstone.synthesis.base import ViewSynthesizer
+from wheatstone.synthesis.base import ViewSynthesizer, check_generators
 
 __all__ = ["HoleFiller", "WarpedView", "warp_left"]
 
@@ -190,9 +190,18 @@ class HoleFiller(ViewSynthesizer):
     ) -> View:
         """Warp, fill the holes, leave every other pixel as it landed; arguments as in `ViewSynthesizer`."""
         warped = warp_left(left, disparity, valid, baseline, warper=self.warper)
-        if generators is not None and len(generators) != warped.image.shape[0]:
-            raise InputError(f"{len(generators)} generators for {warped.image.shape[0]} images: one an item is needed")
-        return warped.finish(self.fill(warped, generators))
+        check_generators(generators, len(warped.image))
+        shown = self.prepare(warped, cast(Tensor, disparity), valid)  # `warp_left` has refused None
+        return replace(shown.finish(self.fill(shown, generators)), hole=warped.hole)
+
+    def prepare(
+        self,
+        warped: WarpedView,
+        disparity: Float[Tensor, "B 1 H W"],  # noqa: ARG002 (for those who look at more than what landed)
+        valid: Bool[Tensor, "B 1 H W"] | None,  # noqa: ARG002
+    ) -> WarpedView:
+        """What is painted: the holes of the view that is returned; a subclass may open more."""
+        return warped
 
     def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None) -> Float[Tensor, "B 3 H W"]:
         """Make an image whose holes are painted; its other pixels are not looked at.

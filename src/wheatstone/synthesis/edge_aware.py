@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,9 +16,8 @@ from torch import Tensor
 
 from wheatstone.checkpoints import load_json
 from wheatstone.errors import CheckpointError, InputError
-from wheatstone.samples import View
 from wheatstone.synthesis.base import ViewSynthesizer
-from wheatstone.synthesis.composition import HoleFiller, WarpedView, warp_left
+from wheatstone.synthesis.composition import HoleFiller, WarpedView
 from wheatstone.synthesis.edge_view import RimRule, close_foreground, open_rim
 from wheatstone.synthesis.push_pull import push_pull
 from wheatstone.synthesis.registry import PRESETS, load_synthesizer
@@ -89,27 +88,15 @@ class EdgeAware(HoleFiller):
         own = {"part": self.name, "config": dict(self.config)}
         return {**own, "weights_sha256": None, "backend": self.backend.fingerprint()}
 
-    def __call__(
-        self,
-        left: Any,
-        disparity: Float[Tensor, "B 1 H W"] | None = None,
-        valid: Bool[Tensor, "B 1 H W"] | None = None,
-        *,
-        baseline: float = 1.0,
-        generators: Sequence[torch.Generator] | None = None,
-    ) -> View:
-        """Warp, repaint holes and rim, leave every other pixel as it landed; arguments as in `ViewSynthesizer`."""
-        warped = warp_left(left, disparity, valid, baseline, warper=self.warper)
-        if generators is not None and len(generators) != warped.image.shape[0]:
-            raise InputError(f"{len(generators)} generators for {warped.image.shape[0]} images: one an item is needed")
-        known = cast(Tensor, disparity)  # `warp_left` has refused None
-        opened = open_rim(warped, known, valid, self.rule, self.warper)
-        painted = opened.finish(self.fill(opened, generators).to(warped.image.device))
-        return dataclasses.replace(painted, hole=warped.hole)
+    def prepare(
+        self, warped: WarpedView, disparity: Float[Tensor, "B 1 H W"], valid: Bool[Tensor, "B 1 H W"] | None
+    ) -> WarpedView:
+        """Take the contaminated rim into what is painted."""
+        return open_rim(warped, disparity, valid, self.rule, self.warper)
 
     def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:
         """Fill the holes of a view from the background; its rim is taken in by calling the part."""
-        return self.backend.fill(close_foreground(warped, self.rule), generators)
+        return self.backend.fill(close_foreground(warped, self.rule), generators).to(warped.image.device)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json`, and the back-end into a folder below."""

@@ -14,14 +14,15 @@ import torch
 from wheatstone.datasets.augmentation import StereoAugmentation
 from wheatstone.disparity import AdaptiveDisparity, DisparityRule, parse_rule
 from wheatstone.errors import InputError
-from wheatstone.generation.clean_up import THRESHOLDS, CleanUp
+from wheatstone.generation.clean_up import CleanUp
 from wheatstone.samples import StereoSample
 from wheatstone.synthesis.edge_view import RimRule, close_foreground
 from wheatstone.training.embedded_data import FillPairs, fill_item, fill_pairs
 from wheatstone.training.photometric import camera_like
 from wheatstone.training.pictures import Pictures, Renderings, photo_pictures, scene_pictures
 from wheatstone.training.recipe import Build, Optimiser, Recipe, Schedule
-from wheatstone.training.warp_back import WarpBack, draw_picture, warp_back
+from wheatstone.training.settings import from_settings
+from wheatstone.training.warp_back import WarpBack, draw_picture
 
 __all__ = ["EA_FILLER", "ReturnedFills", "ReturnedInpaints", "fills_without_truth", "inpaints_without_truth"]
 
@@ -240,8 +241,8 @@ def _how(making: Mapping[str, Any]) -> tuple[DisparityRule, CleanUp, WarpBack]:
     rest = dict(making)
     rule = rest.pop("rule", "adaptive")
     edges = {name: rest.pop(name) for name in ("dilate", "threshold", "method") if name in rest}
-    edges.setdefault("threshold", THRESHOLDS.get(edges.get("method", "slope"), 0.0))
-    return parse_rule(rule if isinstance(rule, str) else ",".join(rule)), CleanUp(**edges), warp_back(rest)
+    back = from_settings(WarpBack, rest, "warp-back", besides=("warper",))
+    return parse_rule(rule if isinstance(rule, str) else ",".join(rule)), CleanUp.fitting(None, **edges), back
 
 
 EA_FILLER = Recipe(

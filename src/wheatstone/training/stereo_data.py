@@ -21,7 +21,7 @@ from wheatstone.datasets.augmentation import StereoAugmentation
 from wheatstone.datasets.registry import COLLECTIONS
 from wheatstone.disparity import DisparityRule, parse_rule
 from wheatstone.errors import InputError
-from wheatstone.generation.clean_up import THRESHOLDS, CleanUp
+from wheatstone.generation.clean_up import CleanUp
 from wheatstone.samples import StereoSample, image_batch
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.background import cut_window, transfer_colour
@@ -298,10 +298,6 @@ def made_pairs(
         if not isinstance(synthesizer, HoleFiller):
             raise InputError(f"{fill!r} does not warp and fill; choose background, rows, embedded, classical or warp")
         filler = synthesizer
-        clean_up = CleanUp.fitting(filler, method=method, dilate=dilate, threshold=threshold)
-    else:
-        way = method or "slope"
-        clean_up = CleanUp(dilate, THRESHOLDS.get(way, 0.0) if threshold is None else float(threshold), way)
     if not confident:
         pictures = without_confidence(pictures)
     return MadePairs(
@@ -309,7 +305,7 @@ def made_pairs(
         parse_rule(rule if isinstance(rule, str) else ",".join(rule)),
         StereoAugmentation.from_settings(augmentation),
         filler,
-        clean_up,
+        CleanUp.fitting(filler, method=method, dilate=dilate, threshold=threshold),
         None if window is None else (int(window[0]), int(window[1])),
         trim,
         mirror,

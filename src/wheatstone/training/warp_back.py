@@ -15,9 +15,8 @@ would have left there (`mixed`), or be taken into the hole as edge-aware filling
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ from wheatstone.synthesis.rows import fill_rows
 from wheatstone.training.pictures import Picture
 from wheatstone.training.stereo_data import window_of
 
-__all__ = ["DrawnPicture", "WarpBack", "WarpedBack", "draw_picture", "warp_back"]
+__all__ = ["DrawnPicture", "WarpBack", "WarpedBack", "draw_picture"]
 
 _SURFACE_PX = 1.0  # neighbours on one surface differ by at most this shift
 
@@ -195,19 +194,6 @@ class WarpBack:
         share = 0.5 * torch.erfc((distance.to(back.image.dtype) - 0.5) / (sigma * math.sqrt(2)))
         colour = back.image.gather(-1, near.expand(-1, 3, -1, -1))
         return replace(back, image=torch.where(chosen, torch.lerp(back.image, colour, share), back.image))
-
-
-def warp_back(settings: Mapping[str, Any]) -> WarpBack:
-    """Make a `WarpBack` from plain values, where JSON has lists for tuples.
-
-    Raises:
-        InputError: no such setting, or one that makes no sense.
-    """
-    known = [entry.name for entry in fields(WarpBack) if entry.name != "warper"]
-    if unknown := sorted(set(settings) - set(known)):
-        raise InputError(f"warp-back has no setting {', '.join(unknown)}; it has {', '.join(known)}")
-    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-    return WarpBack(**values)
 
 
 @dataclass(frozen=True)

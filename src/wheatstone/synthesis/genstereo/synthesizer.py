@@ -19,7 +19,7 @@ from wheatstone.diffusion import ZERO_SNR_V, Step, build_scheduler, latent_facto
 from wheatstone.errors import CheckpointError, InputError, ShapeError
 from wheatstone.geometry import ForwardWarper
 from wheatstone.samples import Origin, View, image_batch
-from wheatstone.synthesis.base import ViewSynthesizer
+from wheatstone.synthesis.base import ViewSynthesizer, check_generators
 from wheatstone.synthesis.batches import in_batches
 from wheatstone.synthesis.colour import match_fill
 from wheatstone.synthesis.composition import WarpedView, warp_left
@@ -29,7 +29,7 @@ from wheatstone.synthesis.genstereo.networks import GenStereoNetworks
 from wheatstone.synthesis.genstereo.sampling import prepare
 from wheatstone.synthesis.genstereo.tiling import WindowPlan, decode_windows, plan_windows, prepare_windows
 from wheatstone.synthesis.genstereo.weights import load_networks, save_networks
-from wheatstone.synthesis.genstereo.working import open_mask, resize_picture, to_working, working_size
+from wheatstone.synthesis.genstereo.working import checked_opening, open_mask, resize_picture, to_working, working_size
 
 __all__ = ["Composite", "GenStereo", "Generated", "load"]
 
@@ -98,14 +98,7 @@ class GenStereo(ViewSynthesizer):
         composite = composite or ("fusion" if official else "known")
         if composite not in get_args(Composite):
             raise InputError(f"`composite` must be one of {', '.join(get_args(Composite))}, got {composite!r}")
-        mask_opening = (7 if official else 0) if mask_opening is None else mask_opening
-        opening = (mask_opening,) if isinstance(mask_opening, int) else tuple(mask_opening)
-        if (
-            len(opening) > 2
-            or any(extent != 0 and extent % 2 != 1 for extent in opening)
-            or min(opening, default=-1) < 0
-        ):
-            raise InputError(f"`mask_opening` must be 0, an odd number of pixels or two of them, got {mask_opening}")
+        opening = checked_opening((7 if official else 0) if mask_opening is None else mask_opening)
         side, window = (networks.side if given is None else given for given in (working_side, window_side))
         if min(steps, max_batch, side, window) < 1 or not guidance >= 1:
             raise InputError(
@@ -118,7 +111,7 @@ class GenStereo(ViewSynthesizer):
             "working_side": max(1, round(side / networks.multiple)) * networks.multiple,
             "window_side": max(1, round(window / networks.multiple)) * networks.multiple,
             "composite": composite,
-            "mask_opening": opening[0] if len(opening) == 1 else list(opening),
+            "mask_opening": opening,
             "colour_match": colour_match and not official,
             "fusion_polarity": networks.fusion.polarity,
             "official": official,
@@ -167,8 +160,7 @@ class GenStereo(ViewSynthesizer):
         if self.config["official"] and disparity is not None and valid is not None:
             disparity, valid = torch.where(valid, disparity, 0.0), None
         warped = warp_left(image, disparity, valid, baseline, warper=self.warper)
-        if generators is not None and len(generators) != len(image):
-            raise InputError(f"{len(generators)} generators for {len(image)} images: one an item is needed")
+        check_generators(generators, len(image))
         if self.config["composite"] == "known" and not bool(warped.hole.any()):
             return warped.finish(warped.image)  # nothing to paint
         shift = cast(Tensor, disparity) * abs(baseline)  # `warp_left` has refused None

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from wheatstone import geometry
+from wheatstone.errors import InputError
 from wheatstone.geometry import resize_disparity
 
-__all__ = ["WorkingView", "open_mask", "resize_picture", "to_working", "working_size"]
+__all__ = ["WorkingView", "checked_opening", "open_mask", "resize_picture", "to_working", "working_size"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,19 @@ def resize_picture(image01: Float[Tensor, "B 3 H W"], size: tuple[int, int]) -> 
     if tuple(image01.shape[-2:]) == size:
         return image01
     return functional.interpolate(image01, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def checked_opening(size: int | Sequence[int]) -> int | list[int]:
+    """The `size` of `open_mask` as plain JSON, one number where one was given.
+
+    Raises:
+        InputError: a negative or even extent other than 0, or more than two.
+    """
+    extents = [size] if isinstance(size, int) else list(size)
+    fits = 1 <= len(extents) <= 2 and all(extent == 0 or (extent > 0 and extent % 2 == 1) for extent in extents)
+    if not fits:
+        raise InputError(f"`mask_opening` must be 0, an odd number of pixels or two of them, got {size}")
+    return extents[0] if len(extents) == 1 else extents
 
 
 def open_mask(known: Bool[Tensor, "B 1 H W"], size: int | Sequence[int]) -> Bool[Tensor, "B 1 H W"]:
