@@ -99,7 +99,7 @@ def _fine_tuning(options: argparse.Namespace, teacher: str, row: str, seed: int,
     recipe = _sized(_SECOND, options, Build(target, data), steps)
     if options.matcher == SHIPPED:
         recipe = replace(recipe, parts={"matcher": SHIPPED_MATCHER})
-    return replace(recipe, objective=loss, seed=seed, optimiser=replace(recipe.optimiser, lr=options.lr))
+    return replace(recipe, objective=loss, seed=seed, start={}, optimiser=replace(recipe.optimiser, lr=options.lr))
 
 
 def lidar_of(options: argparse.Namespace) -> dict[str, Any]:

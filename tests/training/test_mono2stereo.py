@@ -44,6 +44,13 @@ def test_full_recipes_say_what_they_need(tmp_path):
             recipe.data(folder=tmp_path, seed=0, cache=tmp_path)
 
 
+@pytest.mark.parametrize("name", [SECOND.name, "mono2stereo-finetune-small"])
+def test_a_fine_tuning_refuses_to_start_from_nothing(name, tmp_path):
+    with pytest.raises(InputError, match="goes on from a trained matcher: name it with --start"):
+        train(recipes[name], None, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
 def test_both_stages_run_on_rendered_scenes_and_the_second_starts_from_the_first(tmp_path):
     pytest.importorskip("numba")
     torch.set_num_threads(1)

@@ -60,6 +60,7 @@ _FINETUNE = replace(
             "replay_making": _MAKING,
         },
     ),
+    start={"matcher": None},
     steps=20_000,
     optimiser=replace(_PRETRAIN.optimiser, lr=2e-5),
     evaluate_every=1000,

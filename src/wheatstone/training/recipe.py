@@ -142,8 +142,9 @@ class Recipe:
     trained: tuple[str, ...] = ()
     """Roles that learn; empty means all, the others stay as they were built."""
 
-    start: Mapping[str, str] = field(default_factory=dict)
-    """Role to the weights it starts from: a folder of that part, a published file, or an address of the Hub."""
+    start: Mapping[str, str | None] = field(default_factory=dict)
+    """Role to the weights it starts from: a folder of that part, a published file, or an address of the Hub. None: they have
+    to be named, since the recipe makes no sense from random ones."""
 
     optimiser: Optimiser = field(default_factory=Optimiser)
     """How the weights move."""

@@ -34,27 +34,32 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
-    def open(self, recipe: Recipe, *, resume: bool) -> Path | None:
-        """Prepare the folder and return the checkpoint to go on from, if there is one.
+    def checkpoint_for(self, recipe: Recipe, *, resume: bool) -> Path | None:
+        """The checkpoint to go on from, if there is one; nothing is written.
 
         Raises:
-            OutputError: a run is there already and `resume` is off, another recipe made it, it is a data set, or the folder
-                cannot be written.
+            OutputError: a run is there already and `resume` is off, another recipe made it, or it is a data set.
         """
         if (self.path / "dataset.json").is_file():
             raise OutputError(f"{self.path}: is a data set; name it with --data, and another folder for the run")
         checkpoint = self.last_checkpoint()
         if checkpoint is not None and not resume:
             raise OutputError(f"{self.path}: holds a run at {checkpoint.name}; resume it or choose another folder")
+        if checkpoint is not None:
+            self._check_same(load_json(self.path / "recipe.json"), _plain(recipe.as_dict()))
+        return checkpoint
+
+    def prepare(self, recipe: Recipe, step: int) -> None:
+        """Make the folder ready for what follows `step`: the recipe's file, no half-written rest, no later log.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
         with output_errors(self.path):
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         self._sweep()
-        new = _plain(recipe.as_dict())
-        recipe_file = self.path / "recipe.json"
-        if checkpoint is not None:
-            self._check_same(load_json(recipe_file), new)
-        write_bytes(recipe_file, (json.dumps(new, indent=2) + "\n").encode())
-        return checkpoint
+        write_bytes(self.path / "recipe.json", (json.dumps(_plain(recipe.as_dict()), indent=2) + "\n").encode())
+        self._cut_log(step)
 
     def _check_same(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         old = _with_defaults(old)
@@ -139,7 +144,7 @@ class RunFolder:
         """Write what was in the step that went wrong (`failure.json`)."""
         write_bytes(self.path / "failure.json", (json.dumps(entry, indent=2) + "\n").encode())
 
-    def cut_log(self, step: int) -> None:
+    def _cut_log(self, step: int) -> None:
         """Drop log lines after `step`: the run will write them again."""
         log = self.path / "log.jsonl"
         if log.is_file():

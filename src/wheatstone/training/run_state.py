@@ -26,12 +26,17 @@ def build_parts(recipe: Recipe) -> dict[str, Part]:
     """Build the parts; the first weights depend on the recipe's seed alone, or come from its `start`.
 
     Raises:
-        InputError: a role without a network that is to learn, or a start for no role.
+        InputError: a role without a network that is to learn, a start for no role, or none where the recipe needs one.
         CheckpointError: starting weights that are missing or do not fit.
     """
     if unknown := sorted(set(recipe.start) - set(recipe.parts)):
         raise InputError(
             f"start names {', '.join(unknown)}; the parts of {recipe.name!r} are {', '.join(recipe.parts)}"
+        )
+    if unnamed := [role for role, place in recipe.start.items() if place is None]:
+        raise InputError(
+            f"recipe {recipe.name!r} goes on from a trained {', '.join(unnamed)}: name it with --start (a run's "
+            f"OUT/{unnamed[0]}, a published file, an address of the Hub)"
         )
     parts: dict[str, Part] = {}
     with torch.random.fork_rng():

@@ -94,13 +94,13 @@ def train(
     folder = RunFolder(out)
     with processes_of_run(device) as processes, training_backends(resolved, processes.device):
         Split(resolved.batch, processes.num_processes, resolved.accumulate)  # refuses before anything is written
-        checkpoint = on_main(processes, lambda: folder.open(resolved, resume=resume))
+        checkpoint = on_main(processes, lambda: folder.checkpoint_for(resolved, resume=resume))
         state = RunState.start(resolved, processes)
         if checkpoint is not None:
             state.restore(folder.load_checkpoint(checkpoint))
-        on_main(processes, lambda: folder.cut_log(state.step))
         source = source_of(resolved, data, folder.path / "data")
         evaluation = resolved.evaluate() if resolved.evaluate is not None else None
+        on_main(processes, lambda: folder.prepare(resolved, state.step))  # after all that may refuse its input
         return _Loop(state, folder, evaluation, progress).to_the_end(source, workers)
 
 
