@@ -26,7 +26,17 @@ from comparison import write_report
 from generated import label_of, make_data_set, open_synthesizer, rendered_photos
 from rows import MATCHERS, SUPERVISED, Run, recipe_of
 from scores import control_figures, keys_of, test_pairs
-from series import count, exit_code_of, finish_runs, height_width, keep, real_pairs, result_of, with_changes
+from series import (
+    count,
+    exit_code_of,
+    finish_runs,
+    height_width,
+    how_options,
+    keep,
+    real_pairs,
+    result_of,
+    with_changes,
+)
 
 from wheatstone.cli.console import progress_bar
 from wheatstone.training import Build
@@ -112,14 +122,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument("--matcher", choices=list(MATCHERS), default="started")
     what.add_argument("--real", default=real_pairs(), help="real pairs with truth, as `load_dataset` takes them")
     what.add_argument("--no-supervised", dest="supervised", action="store_false", help="leave that row out")
-    how = parser.add_argument_group("how")
-    how.add_argument("--lr", type=float, default=5e-4)
-    how.add_argument("--precision", choices=("no", "bf16"), default="bf16")
-    how.add_argument("--device", default="cpu", help="cuda for a GPU")
-    how.add_argument("--threads", type=count, default=1)
-    how.add_argument("--workers", type=count, default=0, help="processes that prepare data")
-    how.add_argument("--keep", action="store_true", help="keep the weights of every run")
-    how.add_argument("--verbose", action="store_true", help="show the progress of every run")
+    how_options(parser, lr=5e-4, precision="bf16")
     options = parser.parse_args(arguments)
     labels = [label_of(name) for name in options.synthesizers]
     if len(set(labels)) < len(labels) or SUPERVISED in labels:

@@ -29,7 +29,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "zerostereo_ablation")
 
 from measures import kitti_root, real_frames, scores_of, teacher_scores, test_scenes
 from printed import write_report
-from series import CROP_MULTIPLE, count, exit_code_of, finish_runs, height_width, keep, with_changes
+from series import CROP_MULTIPLE, count, exit_code_of, finish_runs, height_width, how_options, keep, with_changes
 from tables import machine
 from trials import (
     NARROW,
@@ -219,15 +219,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--kitti", default=kitti_root(), help="folder that holds kitti2012 and kitti2015, to score as well"
     )
-    how = parser.add_argument_group("how")
-    how.add_argument("--lr", type=float, default=1e-3)
-    how.add_argument("--precision", choices=("no", "bf16"), default="no")
-    how.add_argument("--device", default="cpu", help="cuda for a GPU")
-    how.add_argument("--threads", type=count, default=1)
-    how.add_argument("--workers", type=count, default=0, help="processes that prepare data")
+    how = how_options(parser, lr=1e-3, precision="no")
     how.add_argument("--report", action="store_true", help="only print the tables of the runs that are there")
-    how.add_argument("--keep", action="store_true", help="keep the weights of every run")
-    how.add_argument("--verbose", action="store_true", help="show the progress of every run")
     options = parser.parse_args(arguments)
     counts = (
         "seeds",

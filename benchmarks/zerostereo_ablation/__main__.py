@@ -34,6 +34,7 @@ from series import (
     exit_code_of,
     finish_runs,
     height_width,
+    how_options,
     keep,
     real_pairs,
     result_of,
@@ -152,15 +153,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument("--matcher", choices=list(MATCHERS), default="started")
     what.add_argument("--real", default=real_pairs(), help="real pairs with truth, as `load_dataset` takes them")
     what.add_argument("--no-supervised", dest="supervised", action="store_false", help="leave that row out")
-    how = parser.add_argument_group("how")
-    how.add_argument("--lr", type=float, default=5e-4)
-    how.add_argument("--precision", choices=("no", "bf16"), default="bf16")
-    how.add_argument("--device", default="cpu", help="cuda for a GPU")
-    how.add_argument("--threads", type=count, default=1)
-    how.add_argument("--workers", type=count, default=0, help="processes that prepare data")
+    how = how_options(parser, lr=5e-4, precision="bf16")
     how.add_argument("--report", action="store_true", help="only print the tables of the runs that are there")
-    how.add_argument("--keep", action="store_true", help="keep the weights of every run")
-    how.add_argument("--verbose", action="store_true", help="show the progress of every run")
     options = parser.parse_args(arguments)
     if options.minutes <= 0 or options.lr <= 0 or options.degrade < 0 or options.resolution <= 0:
         parser.error("--minutes, --lr and --resolution must be positive, --degrade not negative")

@@ -129,6 +129,19 @@ def real_pairs() -> str:
     return f"stereo-mini={root}" if root else "motorcycle"
 
 
+def how_options(parser: argparse.ArgumentParser, *, lr: float, precision: str) -> argparse._ArgumentGroup:
+    """Add the options of how runs are computed, with these defaults."""
+    how = parser.add_argument_group("how")
+    how.add_argument("--lr", type=float, default=lr)
+    how.add_argument("--precision", choices=("no", "bf16"), default=precision)
+    how.add_argument("--device", default="cpu", help="cuda for a GPU")
+    how.add_argument("--threads", type=count, default=1)
+    how.add_argument("--workers", type=count, default=0, help="processes that prepare data")
+    how.add_argument("--keep", action="store_true", help="keep the weights of every run")
+    how.add_argument("--verbose", action="store_true", help="show the progress of every run")
+    return how
+
+
 def height_width(text: str) -> tuple[int, int]:
     try:
         height, width = (int(side) for side in text.split(","))

@@ -1,22 +1,13 @@
 import json
-import runpy
-from pathlib import Path
 
 import pytest
-import torch
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "genstereo_matching"
 TINY = "--steps 1 --seeds 1 --scenes 2 --tests 1 --batch 1 --crop 32,64 --size 48,80 --real scenes=7:1 --precision no"
 
 
 @pytest.fixture
-def main(monkeypatch):
-    """Its own folder and the ablation's are where it looks for its modules, as when a user runs it."""
-    for folder in (SCRIPT.parent / "zerostereo_ablation", SCRIPT):
-        monkeypatch.syspath_prepend(str(folder))
-    threads = torch.get_num_threads()
-    yield runpy.run_path(str(SCRIPT / "__main__.py"), run_name="matching")["main"]
-    torch.set_num_threads(threads)
+def main(series):
+    return series("genstereo_matching")
 
 
 def test_tiny_series_compares_synthesizers_and_goes_on_where_it_stopped(tmp_path, capsys, main):

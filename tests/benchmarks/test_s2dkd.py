@@ -1,24 +1,15 @@
 import json
-import runpy
-from pathlib import Path
 
 import pytest
-import torch
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "s2dkd"
 TINY = "--steps 1 --pretrain-steps 1 --pretrain-scenes 2 --seeds 1 --scenes 2 --development 1 --tests 1 --batch 1 --crop 32,64"
 FEW = "--matcher narrow --size 48,80 --spacing 1 --variants kl_spatial gradient --estimated-variants --no-dense"
 
 
 @pytest.fixture
-def main(monkeypatch):
-    """Its own folder and the ablation's are where it looks for its modules, as when a user runs it."""
+def main(monkeypatch, series):
     monkeypatch.delenv("WHEATSTONE_DATA", raising=False)
-    for folder in (SCRIPT.parent / "zerostereo_ablation", SCRIPT):
-        monkeypatch.syspath_prepend(str(folder))
-    threads = torch.get_num_threads()
-    yield runpy.run_path(str(SCRIPT / "__main__.py"), run_name="s2dkd")["main"]
-    torch.set_num_threads(threads)
+    return series("s2dkd")
 
 
 def test_tiny_series_prints_its_tables_and_goes_on_where_it_stopped(tmp_path, capsys, main):

@@ -1,22 +1,14 @@
 import json
-import runpy
-from pathlib import Path
 
 import pytest
-import torch
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "zerostereo_ablation"
 TINY = "--steps 1 --seeds 1 --scenes 2 --draws 1 --tests 1 --batch 1 --crop 32,64 --size 48,80 --real scenes=7:1"
 FEW = "--rows baseline full --depth degraded --filler rows --no-supervised --precision no"
 
 
 @pytest.fixture
-def main(monkeypatch):
-    """Its own folder is where it looks for its modules, as when a user runs it."""
-    monkeypatch.syspath_prepend(str(SCRIPT))
-    threads = torch.get_num_threads()
-    yield runpy.run_path(str(SCRIPT / "__main__.py"), run_name="ablation")["main"]
-    torch.set_num_threads(threads)
+def main(series):
+    return series("zerostereo_ablation")
 
 
 def test_tiny_series_prints_its_tables_and_goes_on_where_it_stopped(tmp_path, capsys, main):
