@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _series(options: argparse.Namespace) -> None:
     out: Path = options.out
-    measured = {name: getattr(options, name) for name in ("development", "tests", "size", "spacing", "step", "blur")}
+    measured = {
+        name: getattr(options, name) for name in ("development", "tests", "size", "spacing", "step", "mixed", "blur")
+    }
     frames = real_frames(options)
     measured["frames"] = {name: list(found.keys) for name, found in frames.items()}
     keep(out / "tests.json", measured, f"{out} was measured on other scenes or frames: use a new folder")
@@ -211,6 +213,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument("--no-dense", dest="dense", action="store_false", help="leave the row with dense truth out")
     what.add_argument("--spacing", type=float, default=3.0, help="of the scan lines, degrees")
     what.add_argument("--step", type=float, default=1.2, help="of the shots along a line, degrees")
+    what.add_argument("--mixed", type=count, default=1, help="shots this near to a depth step do not come back, px")
     what.add_argument(
         "--blur", type=float, default=15 / 1242, help="of depth edges in the spoilt depth, share of the width"
     )
@@ -234,7 +237,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "threads",
     )
     if 0 in (getattr(options, name) for name in counts):
-        parser.error("only --workers and --first-seed may be 0")
+        parser.error("only --workers, --mixed and --first-seed may be 0")
     if options.minutes <= 0 or options.lr <= 0 or options.pull <= 0 or options.blur < 0:
         parser.error("--minutes, --lr and --pull must be positive, --blur not negative")
     if options.crop[0] % CROP_MULTIPLE or options.crop[1] % CROP_MULTIPLE:

@@ -104,7 +104,7 @@ def _fine_tuning(options: argparse.Namespace, teacher: str, row: str, seed: int,
 
 def lidar_of(options: argparse.Namespace) -> dict[str, Any]:
     """Settings of the scanner."""
-    return {"spacing": options.spacing, "step": options.step}
+    return {"spacing": options.spacing, "step": options.step, "mixed_px": options.mixed}
 
 
 def _augmentation(recipe: Recipe, options: argparse.Namespace) -> dict[str, Any]:

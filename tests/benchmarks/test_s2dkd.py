@@ -50,7 +50,7 @@ def test_tiny_series_prints_its_tables_and_goes_on_where_it_stopped(tmp_path, ca
         ("--crop 60,160", "multiples of 32"),
         ("--pull 0", "must be positive"),
         ("--variants best", "invalid choice"),
-        ("--tests 0", "only --workers and --first-seed may be 0"),
+        ("--tests 0", "only --workers, --mixed and --first-seed may be 0"),
     ],
 )
 def test_wrong_options_are_named_before_anything_is_made(tmp_path, capsys, main, wrong, said):
