@@ -40,6 +40,7 @@ from trials import (
     fine_tunings,
     known_variants,
     pretraining,
+    pull,
     source_of,
 )
 
@@ -217,7 +218,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--blur", type=float, default=15 / 1242, help="of depth edges in the spoilt depth, share of the width"
     )
-    what.add_argument("--pull", type=float, default=4.0, help="gradient of the teacher as a share of that of the truth")
+    what.add_argument(
+        "--pull",
+        type=pull,
+        nargs="+",
+        default=[pull("4")],
+        metavar="[VARIANT=]SHARE",
+        help="gradient of the teacher as a share of that of the truth, of all variants and of single ones",
+    )
     what.add_argument("--set", nargs="*", metavar="NAME=JSON", help="further settings of S2DKD, for all variants")
     what.add_argument(
         "--kitti", default=kitti_root(), help="folder that holds kitti2012 and kitti2015, to score as well"
@@ -238,8 +246,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     if 0 in (getattr(options, name) for name in counts):
         parser.error("only --workers, --mixed and --first-seed may be 0")
-    if options.minutes <= 0 or options.lr <= 0 or options.pull <= 0 or options.blur < 0:
-        parser.error("--minutes, --lr and --pull must be positive, --blur not negative")
+    if options.minutes <= 0 or options.lr <= 0 or options.blur < 0:
+        parser.error("--minutes and --lr must be positive, --blur not negative")
     if options.crop[0] % CROP_MULTIPLE or options.crop[1] % CROP_MULTIPLE:
         parser.error(f"the sides of --crop must be multiples of {CROP_MULTIPLE}")
     return options

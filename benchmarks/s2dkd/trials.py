@@ -3,7 +3,6 @@
 import argparse
 import json
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def _fine_tuning(options: argparse.Namespace, teacher: str, row: str, seed: int,
     else:
         settings = dict(setting.split("=", 1) for setting in options.set or [])
         chosen = {name: json.loads(value) for name, value in settings.items()}
-        distilled = {"supervised": supervised, "variant": row, "gradient_target": options.pull, **chosen}
+        distilled = {"supervised": supervised, "variant": row, "gradient_target": _pull_of(options, row), **chosen}
         loss = Build("wheatstone.objectives.s2dkd:S2DKD", distilled)
     recipe = _sized(_SECOND, options, Build(target, data), steps)
     if options.matcher == SHIPPED:
@@ -134,5 +133,20 @@ def known_variants() -> list[str]:
     return list(VARIANTS)
 
 
-def digest(values: Any) -> str:
-    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+def pull(text: str) -> tuple[str, float]:
+    """`SHARE` or `VARIANT=SHARE` as typed: name ("" for all) and number."""
+    name, _, number = text.rpartition("=")
+    if name and name not in VARIANTS:
+        raise argparse.ArgumentTypeError(f"{text!r}: no such variant; there are {', '.join(VARIANTS)}")
+    try:
+        share = float(number)
+    except ValueError:
+        share = 0.0
+    if not share > 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: a share must be positive")
+    return name, share
+
+
+def _pull_of(options: argparse.Namespace, variant: str) -> float:
+    shares = dict(options.pull)
+    return float(shares.get(variant, shares.get("", 4.0)))
