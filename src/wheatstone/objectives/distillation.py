@@ -33,6 +33,11 @@ class ItemLosses(NamedTuple):
     values: Float[Tensor, " B"]
     counted: Bool[Tensor, " B"]
 
+    @classmethod
+    def where(cls, counted: Bool[Tensor, " B"], values: Float[Tensor, " B"]) -> "ItemLosses":
+        """The values of the images that count, 0 for the others."""
+        return cls(torch.where(counted, values, torch.zeros_like(values)), counted)
+
 
 def kl_spatial(
     prediction: Float[Tensor, "B 1 h w"],
@@ -137,7 +142,7 @@ def kl_histogram(
         logs.append(((1 - smoothing) * histogram + smoothing / bins).log())
     everywhere = torch.ones_like(logs[0], dtype=torch.bool)
     found = _divergence(logs[0], logs[1], everywhere, direction)
-    return ItemLosses(torch.where(counted, found, torch.zeros_like(found)), counted)
+    return ItemLosses.where(counted, found)
 
 
 def wasserstein(
@@ -181,7 +186,7 @@ def wasserstein(
         found.append(first + (second - first) * (place - lower))
     counted = marked.any(1)
     distance = (found[0] - found[1]).abs().mean(1)
-    return ItemLosses(torch.where(counted, distance, torch.zeros_like(distance)), counted)
+    return ItemLosses.where(counted, distance)
 
 
 def _check_direction(direction: str) -> None:

@@ -99,7 +99,7 @@ def ssi(
     if gradient_weight > 0:
         edges = gradient(rest, torch.zeros_like(rest), mask, scales=scales)
         values = values + gradient_weight * edges.values
-    return ItemLosses(torch.where(counted, values, torch.zeros_like(values)), counted)
+    return ItemLosses.where(counted, values)
 
 
 def patch_ssi(
@@ -152,7 +152,7 @@ def patch_ssi(
     values, counted = item_means(errors, marked.sum(1).view(shape) >= max(minimum, 1))
     if gradient_weight > 0:
         values = values + gradient_weight * gradient(prediction, teacher, mask).values
-    return ItemLosses(torch.where(counted, values, torch.zeros_like(values)), counted)
+    return ItemLosses.where(counted, values)
 
 
 def pearson(
