@@ -41,6 +41,7 @@ from trials import (
     known_variants,
     pretraining,
     pull,
+    setting,
     source_of,
 )
 
@@ -226,7 +227,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="[VARIANT=]SHARE",
         help="gradient of the teacher as a share of that of the truth, of all variants and of single ones",
     )
-    what.add_argument("--set", nargs="*", metavar="NAME=JSON", help="further settings of S2DKD, for all variants")
+    what.add_argument(
+        "--set",
+        type=setting,
+        nargs="*",
+        default=[],
+        metavar="[VARIANT:]NAME=JSON",
+        help="further settings of S2DKD, of all variants and of single ones",
+    )
     what.add_argument(
         "--kitti", default=kitti_root(), help="folder that holds kitti2012 and kitti2015, to score as well"
     )

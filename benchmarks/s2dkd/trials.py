@@ -2,13 +2,13 @@
 
 import argparse
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from rows import Run
 
-from wheatstone.objectives.s2dkd import VARIANTS
+from wheatstone.objectives.s2dkd import S2DKD, VARIANTS
 from wheatstone.training import Build, Recipe, recipes
 from wheatstone.training.order import DataSource
 
@@ -91,8 +91,7 @@ def _fine_tuning(options: argparse.Namespace, teacher: str, row: str, seed: int,
     if teacher == _PLAIN_TEACHER:
         loss = Build("wheatstone.objectives.sequence:SequenceLoss", supervised)
     else:
-        settings = dict(setting.split("=", 1) for setting in options.set or [])
-        chosen = {name: json.loads(value) for name, value in settings.items()}
+        chosen = {name: value for variant, name, value in options.set if variant in ("", row)}
         distilled = {"supervised": supervised, "variant": row, "gradient_target": _pull_of(options, row), **chosen}
         loss = Build("wheatstone.objectives.s2dkd:S2DKD", distilled)
     recipe = _sized(_SECOND, options, Build(target, data), steps)
@@ -131,6 +130,19 @@ def source_of(trial: Trial, cache: Path) -> DataSource:
 
 def known_variants() -> list[str]:
     return list(VARIANTS)
+
+
+def setting(text: str) -> tuple[str, str, Any]:
+    """`NAME=JSON` or `VARIANT:NAME=JSON` as typed: variant ("" for all), name and value."""
+    left, _, value = text.partition("=")
+    variant, _, name = left.rpartition(":")
+    known = {entry.name for entry in fields(S2DKD)} - {"supervised", "variant", "gradient_target"}
+    if (variant and variant not in VARIANTS) or name not in known:
+        raise argparse.ArgumentTypeError(f"{text!r}: no such variant or setting; there are {', '.join(sorted(known))}")
+    try:
+        return variant, name, json.loads(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: {value!r} is not JSON") from None
 
 
 def pull(text: str) -> tuple[str, float]:

@@ -50,6 +50,8 @@ def test_tiny_series_prints_its_tables_and_goes_on_where_it_stopped(tmp_path, ca
         ("--crop 60,160", "multiples of 32"),
         ("--pull 0", "must be positive"),
         ("--pull nothing=2", "no such variant"),
+        ("--set steps=all", "is not JSON"),
+        ("--set force=1", "no such variant or setting"),
         ("--variants best", "invalid choice"),
         ("--tests 0", "only --workers, --mixed and --first-seed may be 0"),
     ],

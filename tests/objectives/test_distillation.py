@@ -183,6 +183,19 @@ def test_gradient_and_aligned_l1_by_hand():
     assert float(aligned_l1(student, teacher, mask).values) == pytest.approx((3 + 2 + 1) / 3)
 
 
+def test_weights_count_as_often_as_they_say():
+    student, teacher, weights = row(0, 1, 5, 5), row(3, 3, 6, 9), row(1, 3, 2, 5)
+    mask = row(1, 1, 1, 0) > 0
+    thrice, target = row(0, 1, 1, 1, 5, 5), row(3, 3, 3, 3, 6, 6)
+    assert float(aligned_l1(student, teacher, mask, weights=weights).values) == pytest.approx((3 + 3 * 2 + 2 * 1) / 6)
+    for window in (0, 8):
+        weighed = pearson(student, teacher, mask, weights=weights, window=window).values
+        assert float(weighed) == pytest.approx(float(pearson(thrice, target, all_of(target)).values), rel=1e-9)
+    for loss in (aligned_l1, pearson):
+        even = loss(student, teacher, mask, weights=2 * torch.ones_like(weights)).values
+        assert float(even) == pytest.approx(float(loss(student, teacher, mask).values), rel=1e-9)
+
+
 def test_rank_by_hand():
     # of two pixels every pair that counts is the same one
     draws = [torch.Generator().manual_seed(0)]

@@ -204,6 +204,24 @@ class _Echo(nn.Module):
         return MatcherOutput((10 * self.gain * left.mean(1, keepdim=True),))
 
 
+def test_edges_of_the_teacher_can_weigh_more():
+    batch = make_batch()
+    batch["disparity"] = torch.full(SIZE, 4.0)
+    batch["disparity"][..., 16:] = 16
+    batch |= {"teacher": batch["disparity"] / 5, "teacher_valid": torch.ones(SIZE, dtype=torch.bool)}
+    slopes = {}
+    for weight in (0.0, 3.0):
+        outputs = [(batch["disparity"] + 1).requires_grad_()]
+        objective = S2DKD(variant="aligned_l1", where="everywhere", edge_weight=weight, edge_px=3, **FIXED)
+        total = objective({"matcher": FixedMatcher(outputs)}, batch, 0, [])["distillation"][0]
+        slopes[weight] = torch.autograd.grad(total, outputs[0])[0][0, 0, 0]
+    assert slopes[0.0].std() == pytest.approx(0, abs=1e-8)
+    near = slopes[3.0] > 2 * slopes[3.0].min()
+    assert near.nonzero().flatten().tolist() == [13, 14, 15, 16, 17, 18]
+    assert slopes[3.0][near].mean() == pytest.approx(4 * float(slopes[3.0][~near].mean()), rel=1e-5)
+    assert slopes[3.0].sum() == pytest.approx(float(slopes[0.0].sum()), rel=1e-5)  # the pull as a whole is what it was
+
+
 def test_the_right_view_is_the_mirrored_swapped_pair():
     batch = make_batch()
     network = _Echo()
@@ -258,6 +276,8 @@ def test_senseless_settings_and_data_without_a_teacher_are_refused():
         {"sharpen": -1.0},
         {"supervised": {"gamma": 2.0}},
         {"temperature": 0.0},
+        {"edge_weight": -1.0},
+        {"edge_px": 0},
     ):
         with pytest.raises(REFUSED):
             S2DKD(**settings)

@@ -1,6 +1,7 @@
 """Distillation by structure: what is related to what, pixel by pixel, patch by patch."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,7 +19,11 @@ _FLATTEST = 1 / 8  # of the image's deviation: windows flatter than that have no
 
 
 def aligned_l1(
-    prediction: Float[Tensor, "B 1 h w"], teacher: Float[Tensor, "B 1 h w"], mask: Bool[Tensor, "B 1 h w"]
+    prediction: Float[Tensor, "B 1 h w"],
+    teacher: Float[Tensor, "B 1 h w"],
+    mask: Bool[Tensor, "B 1 h w"],
+    *,
+    weights: Float[Tensor, "B 1 h w"] | None = None,
 ) -> ItemLosses:
     """Mean absolute difference, px: the aligned teacher as a label. No invariance at all.
 
@@ -26,11 +31,12 @@ def aligned_l1(
         prediction: px.
         teacher: aligned, px.
         mask: pixels to compare.
+        weights: of the pixels, 1 or more; all the same without.
 
     Source:
         ours, as the plainest thing to compare the others with.
     """
-    return ItemLosses(masked_mean((prediction - teacher.detach()).abs(), mask), mask.flatten(1).any(1))
+    return ItemLosses(masked_mean((prediction - teacher.detach()).abs(), mask, weights), mask.flatten(1).any(1))
 
 
 def gradient(
@@ -161,6 +167,7 @@ def pearson(
     mask: Bool[Tensor, "B 1 h w"],
     *,
     window: int = 0,
+    weights: Float[Tensor, "B 1 h w"] | None = None,
 ) -> ItemLosses:
     """One less the correlation of both maps, 0..2.
 
@@ -173,6 +180,7 @@ def pearson(
         mask: pixels to compare.
         window: side of square windows, px, half overlapping; those that are flat in the teacher do not count. 0 is the
             whole image.
+        weights: of the pixels, 1 or more; all the same without.
 
     Source:
         correlation as a loss between rendered and monocular depth is usual (FSGS 2023, SparseGS 2023); as a form of S2DKD ours.
@@ -181,12 +189,15 @@ def pearson(
     own, target, marked = (patch_rows(values, window) for values in (prediction, teacher, mask))
     shape = marked.shape[:2]
     own, target, marked = (rows.flatten(0, 1) for rows in (own, target, marked))
-    own, target = (rows - masked_mean(rows, marked)[:, None] for rows in (own, target))
-    product, spread = masked_mean(own * target, marked), masked_mean(target.square(), marked)
+    mean = partial(
+        masked_mean, mask=marked, weights=None if weights is None else patch_rows(weights, window).flatten(0, 1)
+    )
+    own, target = (rows - mean(rows)[:, None] for rows in (own, target))
+    product, spread = mean(own * target), mean(target.square())
     _, whole = median_and_deviation(teacher, mask)
     least = (_FLATTEST * whole).square()[:, None]
     counted = (marked.sum(1) >= 2).view(shape) & (spread.view(shape) > (least if window else 0 * least))
-    variance = masked_mean(own.square(), marked).clamp(min=1e-8)  # (1e-4 px)^2: below, a prediction is constant
+    variance = mean(own.square()).clamp(min=1e-8)  # (1e-4 px)^2: below, a prediction is constant
     correlation = product / (variance * torch.where(spread > 0, spread, torch.ones_like(spread))).sqrt()
     return ItemLosses(*item_means(1 - correlation.view(shape), counted))
 

@@ -10,10 +10,17 @@ _NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its med
 _NORMAL_MEAN = 1.2533  # the same over its mean absolute deviation
 
 
-def masked_mean(values: Float[Tensor, "B *N"], mask: Bool[Tensor, "B *N"]) -> Float[Tensor, " B"]:
-    """Mean of the counted values of each row; 0 for a row without any. What does not count may be NaN."""
-    kept = torch.where(mask, values, torch.zeros_like(values)).flatten(1)
-    return kept.sum(1) / mask.flatten(1).sum(1).clamp(min=1)
+def masked_mean(
+    values: Float[Tensor, "B *N"], mask: Bool[Tensor, "B *N"], weights: Float[Tensor, "B *N"] | None = None
+) -> Float[Tensor, " B"]:
+    """Mean of the counted values of each row, with weights of 1 or more; 0 for a row without any.
+
+    What does not count may be NaN.
+    """
+    kept = torch.where(mask, values, torch.zeros_like(values))
+    if weights is None:
+        return kept.flatten(1).sum(1) / mask.flatten(1).sum(1).clamp(min=1)
+    return (weights * kept).flatten(1).sum(1) / (weights * mask).flatten(1).sum(1).clamp(min=1)
 
 
 def masked_median(values: Float[Tensor, "B *N"], mask: Bool[Tensor, "B *N"]) -> Float[Tensor, " B"]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wheatstone.errors import InputError
-from wheatstone.geometry import ForwardWarper, sharpen_disparity
+from wheatstone.geometry import ForwardWarper, near_steps, sharpen_disparity
 from wheatstone.objectives.alignment import Alignment, align_to_disparity, trusted
 from wheatstone.objectives.distillation import Direction, ItemLosses, kl_histogram, kl_spatial, wasserstein
 from wheatstone.objectives.distillation_structure import aligned_l1, gradient, patch_ssi, pearson, rank, ssi
@@ -25,7 +25,8 @@ class Variant(NamedTuple):
 
     Attributes:
         loss: `loss(prediction, teacher, mask, **settings) -> ItemLosses`.
-        settings: which of the objective's `temperature`, `direction` and `window`, and of its `generators`, it takes.
+        settings: which of the objective's `temperature`, `direction`, `window`, `generators`, and of the `weights` that it gives
+            edges, it takes.
         unit: of the loss: `"px"`, or `"1"` where the maps are divided by a deviation.
     """
 
@@ -41,9 +42,9 @@ VARIANTS: Mapping[str, Variant] = {
     "ssi": Variant(ssi, (), "1"),
     "patch_ssi": Variant(patch_ssi, ("window",)),
     "rank": Variant(rank, ("window", "generators")),
-    "pearson": Variant(pearson, ("window",), "1"),
+    "pearson": Variant(pearson, ("window", "weights"), "1"),
     "gradient": Variant(gradient),
-    "aligned_l1": Variant(aligned_l1),
+    "aligned_l1": Variant(aligned_l1, ("weights",)),
 }
 """Names of the forms of distillation."""
 
@@ -82,6 +83,10 @@ class S2DKD:
         temperature: of `kl_spatial`, in deviations of the teacher.
         direction: of the divergences: `"teacher-first"`, `"prediction-first"`, `"both"`.
         window: side of the windows of losses that can be computed in windows, px; None is the variant's own.
+        edge_weight: extra weight of pixels near steps of the aligned teacher, for `pearson` and `aligned_l1` (the other forms
+            have no weights); 0 is off.
+        edge_px: how near, px (`wheatstone.geometry.near_steps`).
+        step_px: what a step is, px; less than of the truth, since a teacher's edges are soft.
         options: further settings of the variant.
         minimum: points of truth below which the teacher is aligned with the prediction instead.
         local: width of a local correction of the alignment (`align_to_disparity`), as a share of the image's; 0 is off.
@@ -112,6 +117,9 @@ class S2DKD:
     temperature: float = 1.0
     direction: Direction = "teacher-first"
     window: int | None = None
+    edge_weight: float = 0.0
+    edge_px: int = 5
+    step_px: float = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
     minimum: int = 32
     local: float = 0.15
@@ -138,11 +146,15 @@ class S2DKD:
                 raise InputError(f"S2DKD: {name} must be {' or '.join(allowed)}, got {getattr(self, name)!r}")
         positive = {"gradient_target": self.gradient_target, "trust": self.trust, "trust_cell": self.trust_cell}
         positive.update(floor=self.floor, temperature=self.temperature, total_steps=self.total_steps)
+        positive.update(edge_px=self.edge_px, step_px=self.step_px)
         for name, value in positive.items():
             if value is not None and not value > 0:
                 raise InputError(f"S2DKD: {name} must be positive, got {value}")
-        if not (min(self.weight, self.local, self.sharpen) >= 0 and 0 <= self.ramp <= 1 and 0 <= self.decay <= 1):
-            raise InputError("S2DKD: needs weight, local and sharpen of 0 or more, and ramp and decay in 0..1")
+        least = min(self.weight, self.edge_weight, self.local, self.sharpen)
+        if not (least >= 0 and 0 <= self.ramp <= 1 and 0 <= self.decay <= 1):
+            raise InputError(
+                "S2DKD: needs weight, edge_weight, local and sharpen of 0 or more, and ramp and decay in 0..1"
+            )
         self._sequence()  # refuses its own settings
 
     def __call__(
@@ -250,9 +262,14 @@ class S2DKD:
     ) -> ItemLosses:
         variant = VARIANTS[self.variant]
         values = {name: getattr(self, name) for name in ("temperature", "direction", "window")}
-        values["generators"] = generators
+        values |= {"generators": generators, "weights": self._weights(teacher)}
         settings = {name: values[name] for name in variant.settings if values[name] is not None}
         return variant.loss(prediction, teacher, mask, **{**settings, **self.options})
+
+    def _weights(self, teacher: Tensor) -> Tensor | None:
+        if self.edge_weight == 0:
+            return None
+        return 1 + self.edge_weight * near_steps(teacher, None, self.step_px, self.edge_px).to(teacher.dtype)
 
     def _floor(self, alignment: Alignment, mask: Tensor) -> Tensor:
         """Least gradient norm that is scaled fully, for each image."""
