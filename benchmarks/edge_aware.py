@@ -22,7 +22,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -49,6 +48,7 @@ from wheatstone.samples import Origin, to_uint8
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.base import ViewSynthesizer
 from wheatstone.synthesis.composition import warp_left
+from wheatstone.viewing import contact_sheet
 
 LEAST_RIM = 200  # pixels: an image with fewer says nothing
 FIGURES = ("PSNR holes", "PSNR rim", "known rim")
@@ -238,7 +238,7 @@ def _print(kind: str, ways: Mapping[str, Scores]) -> None:
 class _Picture:
     """A row a back-end, the crop where edge-aware filling gained most: plain, edge-aware, real, enlarged."""
 
-    SIDE, SCALE, GAP = 64, 4, 6
+    SIDE, SCALE = 64, 4
 
     def __init__(self, path: str | None) -> None:
         self.path = path
@@ -269,16 +269,8 @@ class _Picture:
             return
         if not self.crops:
             raise InputError("no image is large enough for the picture")
-        size = self.SIDE * self.SCALE
-        page = np.full(
-            (len(self.crops) * (size + self.GAP) - self.GAP, 3 * (size + self.GAP) - self.GAP, 3), 255, np.uint8
-        )
-        for row, crops in enumerate(self.crops.values()):
-            for column, crop in enumerate(crops):
-                top, left = row * (size + self.GAP), column * (size + self.GAP)
-                tile = cv2.resize(to_uint8(crop), (size, size), interpolation=cv2.INTER_NEAREST)
-                page[top : top + size, left : left + size] = tile
-        write_image(Path(self.path), page)
+        rows = [[to_uint8(crop) for crop in crops] for crops in self.crops.values()]
+        write_image(Path(self.path), contact_sheet(rows, enlarge=self.SCALE))
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -42,8 +41,8 @@ from wheatstone.synthesis.inpainting import StereoInpainting
 from wheatstone.synthesis.rows import WarpSynthesizer
 from wheatstone.training.genstereo import small_genstereo
 from wheatstone.training.inpainter import small_inpainter
+from wheatstone.viewing import contact_sheet
 
-GAP = 4
 FIGURES = ("psnr", "psnr_holes", "psnr_inside", "psnr_outside")
 COMPARED = ("psnr", "psnr_holes", "psnr_inside")
 STEPS = 12
@@ -208,13 +207,7 @@ class Pictures:
 
     def sheet(self, enlarge: int) -> np.ndarray:
         """All of them on white."""
-        lines = []
-        for views in self.kept:
-            large = [cv2.resize(v, None, fx=enlarge, fy=enlarge, interpolation=cv2.INTER_NEAREST) for v in views]
-            bar = np.full((large[0].shape[0], GAP, 3), 255, np.uint8)
-            lines.append(np.concatenate([part for view in large for part in (view, bar)][:-1], 1))
-        bar = np.full((GAP, lines[0].shape[1], 3), 255, np.uint8)
-        return np.concatenate([part for line in lines for part in (line, bar)][:-1])
+        return contact_sheet(self.kept, enlarge=enlarge)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

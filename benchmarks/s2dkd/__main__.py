@@ -28,13 +28,16 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1] / "zerostereo_ablation"))
 
 from measures import kitti_root, real_frames, scores_of, teacher_scores, test_scenes
+from picture import picture as draw
 from printed import write_report
 from series import CROP_MULTIPLE, count, exit_code_of, finish_runs, height_width, how_options, keep, with_changes
 from tables import machine
 from trials import (
+    DEFAULT,
     NARROW,
     SHIPPED,
     SHIPPED_MATCHER,
+    SPARSE,
     Trial,
     base_of,
     fine_tunings,
@@ -74,7 +77,7 @@ def _series(options: argparse.Namespace) -> None:
         write_bytes(teachers, (json.dumps(teacher_scores(options, tests), indent=1) + "\n").encode())
     if options.report:
         steps = options.steps or int(_kept(out / "plan.json")["steps"])
-        print(write_report(out, options, fine_tunings(options, steps)))
+        _show(out, options, fine_tunings(options, steps), tests)
         return
     base = _pretrained(options)
     before = out / "results" / f"before-{base_of(options)}.json"
@@ -99,7 +102,22 @@ def _series(options: argparse.Namespace) -> None:
         }
 
     finish_runs(out, runs, make, lambda: write_report(out, options, runs))
+    _show(out, options, runs, tests)
+
+
+def _show(out: Path, options: argparse.Namespace, runs: Sequence[Trial], tests: Any) -> None:
     print(write_report(out, options, runs))
+    if options.picture is None:
+        return
+    shown = [next((run for run in runs if run.row == row), None) for row in (SPARSE, DEFAULT)]
+    weights = [_place_of(run, out) / "matcher" for run in shown if run is not None]
+    if len(weights) < len(shown) or not all(place.is_dir() for place in weights):
+        raise InputError(f"--picture needs the weights of {SPARSE!r} and {DEFAULT!r}: make the series with --keep")
+    draw(options.picture, tests["fresh"], *weights)
+
+
+def _place_of(run: Trial, out: Path) -> Path:
+    return out / "runs" / run.name
 
 
 def _shown(figures: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +154,7 @@ def _trained(
     run: Trial, options: argparse.Namespace, base: Path, steps: int | None = None
 ) -> tuple[Path, float | None, Any]:
     """Weights of a fine-tuning, the minutes it took (None if it went on where it was stopped), its last losses."""
-    folder, now = options.out / "runs" / run.name, _clock(options)
+    folder, now = _place_of(run, options.out), _clock(options)
     resumed, began = folder.exists(), now()
     recipe = run.recipe.with_changes(start={"matcher": str(base)}, **({} if steps is None else {"steps": steps}))
     source = source_of(run, options.out / "cache")
@@ -239,6 +257,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--kitti", default=kitti_root(), help="folder that holds kitti2012 and kitti2015, to score as well"
     )
     how = how_options(parser, lr=1e-3, precision="no")
+    how.add_argument("--picture", type=Path, help="draw sparse truth alone and the default variant; needs --keep")
     how.add_argument("--report", action="store_true", help="only print the tables of the runs that are there")
     options = parser.parse_args(arguments)
     counts = (

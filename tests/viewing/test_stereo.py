@@ -8,7 +8,17 @@ import torch
 from PIL import Image
 
 from wheatstone.errors import InputError, ShapeError
-from wheatstone.viewing import anaglyph, converge, data_uri, encode_jpeg, encode_webp, side_by_side, thumbnail, wiggle
+from wheatstone.viewing import (
+    anaglyph,
+    contact_sheet,
+    converge,
+    data_uri,
+    encode_jpeg,
+    encode_webp,
+    side_by_side,
+    thumbnail,
+    wiggle,
+)
 from wheatstone.viewing.stereo import ANAGLYPH_METHODS
 
 
@@ -107,6 +117,23 @@ def test_errors_name_the_argument(pair):
         wiggle(left[:1], right[:1], frame_ms=0)
     with pytest.raises(InputError, match="gap"):
         side_by_side(left, right, gap=-1)
+
+
+def test_contact_sheet_puts_pictures_in_rows_on_white():
+    red, blue = (np.full((2, 3, 3), colour, np.uint8) for colour in ((255, 0, 0), (0, 0, 255)))
+    sheet = contact_sheet([[red, blue], [blue, red]], enlarge=2, gap=1)
+    assert sheet.shape == (9, 13, 3)
+    assert (sheet[:4, :6] == red[0, 0]).all()
+    assert (sheet[:4, 7:] == blue[0, 0]).all()
+    assert (sheet[5:, :6] == blue[0, 0]).all()
+    assert (sheet[4] == 255).all()
+    assert (sheet[:, 6] == 255).all()
+    with pytest.raises(ShapeError):
+        contact_sheet([[red, blue], [red]])
+    with pytest.raises(ShapeError):
+        contact_sheet([[red, blue[:1]]])
+    with pytest.raises(InputError):
+        contact_sheet([])
 
 
 def test_thumbnail_shrinks_keeps_proportions_and_never_enlarges():

@@ -3,13 +3,14 @@
 from wheatstone.viewing.colours import ORIGIN_COLOURS, colour_map, colour_origins
 from wheatstone.viewing.report import write_report, write_welcome
 from wheatstone.viewing.stereo import anaglyph, converge, side_by_side, wiggle
-from wheatstone.viewing.thumbnails import data_uri, encode_jpeg, encode_webp, thumbnail
+from wheatstone.viewing.thumbnails import contact_sheet, data_uri, encode_jpeg, encode_webp, thumbnail
 
 __all__ = [
     "ORIGIN_COLOURS",
     "anaglyph",
     "colour_map",
     "colour_origins",
+    "contact_sheet",
     "converge",
     "data_uri",
     "encode_jpeg",
