@@ -277,6 +277,11 @@ def test_senseless_settings_and_data_without_a_teacher_are_refused():
         {"supervised": {"gamma": 2.0}},
         {"temperature": 0.0},
         {"edge_weight": -1.0},
+        {"edge_weight": 1.0},  # kl_spatial has none
+        {"variant": "gradient", "window": 32},
+        {"options": {"force": 1}},
+        {"supervised": {"force": 1}},
+        {"minimum": 1},
         {"edge_px": 0},
     ):
         with pytest.raises(REFUSED):

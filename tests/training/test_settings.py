@@ -69,6 +69,7 @@ def test_settings_reach_every_level():
         ("tf32=3", "tf32 is true or false"),
         ("data.crop=wide", "numbers with commas between"),
         ("data=x", "one option at a time"),
+        ("parts.filler=x", "one option at a time"),
         ("steps.more=3", "deeper than the recipe does"),
     ],
 )

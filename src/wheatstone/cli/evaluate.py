@@ -55,8 +55,8 @@ class SynthesizerOptions:
     matcher: Annotated[str, tyro.conf.arg(metavar="NAME")] = "sgbm"
     """Frozen matcher that looks for the disparity asked for in (left, generated right); none leaves it out."""
     depth: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Take the disparity from this depth estimator instead of the truth, at one scale a pair; leak-free and mono2stereo do so by
-    themselves."""
+    """Take the disparity from this depth estimator instead of the truth, at one scale a pair (mono2stereo: and one
+    offset); leak-free and mono2stereo do so by themselves."""
     square: Annotated[int | None, tyro.conf.arg(metavar="PX")] = None
     """Side of the square that views are squashed to before anything else, by genstereo 512."""
     count_unknown: tyro.conf.FlagCreatePairsOff[bool] = False

@@ -1,7 +1,8 @@
 """S2DKD: sparse truth for the numbers, a dense monocular map for what lies between (Mono2Stereo, stage two)."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -144,18 +145,39 @@ class S2DKD:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise InputError(f"S2DKD: {name} must be {' or '.join(allowed)}, got {getattr(self, name)!r}")
-        positive = {"gradient_target": self.gradient_target, "trust": self.trust, "trust_cell": self.trust_cell}
-        positive.update(floor=self.floor, temperature=self.temperature, total_steps=self.total_steps)
-        positive.update(edge_px=self.edge_px, step_px=self.step_px)
-        for name, value in positive.items():
+        for name in (
+            "gradient_target",
+            "trust",
+            "trust_cell",
+            "floor",
+            "temperature",
+            "total_steps",
+            "edge_px",
+            "step_px",
+        ):
+            value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"S2DKD: {name} must be positive, got {value}")
         least = min(self.weight, self.edge_weight, self.local, self.sharpen)
-        if not (least >= 0 and 0 <= self.ramp <= 1 and 0 <= self.decay <= 1):
+        if not (least >= 0 and 0 <= self.ramp <= 1 and 0 <= self.decay <= 1 and self.minimum >= 2):
             raise InputError(
-                "S2DKD: needs weight, edge_weight, local and sharpen of 0 or more, and ramp and decay in 0..1"
+                "S2DKD: needs weight, edge_weight, local and sharpen of 0 or more, ramp and decay in 0..1, minimum of 2 or more"
             )
+        self._check_variant()
+        if unknown := sorted(set(self.supervised) - {entry.name for entry in fields(SequenceLoss)}):
+            raise InputError(f"S2DKD: the supervised loss has no setting {', '.join(unknown)}")
         self._sequence()  # refuses its own settings
+
+    def _check_variant(self) -> None:
+        """Refuse settings that the chosen form does not have: silently they would do nothing."""
+        variant = VARIANTS[self.variant]
+        given = {"window": self.window is not None, "weights": self.edge_weight > 0}
+        if idle := [name for name in given if given[name] and name not in variant.settings]:
+            raise InputError(
+                f"S2DKD: {self.variant!r} has no {', '.join({'weights': 'edge_weight'}.get(name, name) for name in idle)}"
+            )
+        if unknown := sorted(set(self.options) - set(inspect.signature(variant.loss).parameters)):
+            raise InputError(f"S2DKD: {self.variant!r} has no setting {', '.join(unknown)}")
 
     def __call__(
         self,
@@ -225,7 +247,8 @@ class S2DKD:
         alignment = self._aligned(view, predictions[-1].float())
         mask = base & self._believed(alignment, view)
         floor = self._floor(alignment, mask)
-        loss = partial(self._loss, teacher=alignment.aligned, mask=mask, generators=generators)
+        weights = self._weights(alignment.aligned, view.known)
+        loss = partial(self._loss, teacher=alignment.aligned, mask=mask, weights=weights, generators=generators)
         total = plain = view.disparity.new_zeros(())
         for index in range(0 if self.steps == "all" else len(predictions) - 1, len(predictions)):
             prediction = predictions[index].float()
@@ -258,25 +281,33 @@ class S2DKD:
         return replace(found, aligned=sharpen_disparity(found.aligned, view.known, threshold=self.sharpen))
 
     def _loss(
-        self, prediction: Tensor, teacher: Tensor, mask: Tensor, generators: Sequence[torch.Generator]
+        self,
+        prediction: Tensor,
+        teacher: Tensor,
+        mask: Tensor,
+        weights: Tensor | None,
+        generators: Sequence[torch.Generator],
     ) -> ItemLosses:
         variant = VARIANTS[self.variant]
         values = {name: getattr(self, name) for name in ("temperature", "direction", "window")}
-        values |= {"generators": generators, "weights": self._weights(teacher)}
+        values |= {"generators": generators, "weights": weights}
         settings = {name: values[name] for name in variant.settings if values[name] is not None}
         return variant.loss(prediction, teacher, mask, **{**settings, **self.options})
 
-    def _weights(self, teacher: Tensor) -> Tensor | None:
+    def _weights(self, teacher: Tensor, known: Tensor) -> Tensor | None:
+        """Of the pixels; the border of what the teacher does not know is no edge."""
         if self.edge_weight == 0:
             return None
-        return 1 + self.edge_weight * near_steps(teacher, None, self.step_px, self.edge_px).to(teacher.dtype)
+        return 1 + self.edge_weight * near_steps(teacher, known, self.step_px, self.edge_px).to(teacher.dtype)
 
     def _floor(self, alignment: Alignment, mask: Tensor) -> Tensor:
         """Least gradient norm that is scaled fully, for each image."""
         if VARIANTS[self.variant].unit == "px":
             return torch.full_like(alignment.scale, self.floor)
         _, spread = median_and_deviation(alignment.aligned, mask)
-        return self.floor / torch.where(spread > 0, spread, torch.ones_like(spread))
+        # near agreement the gradient of a divergence falls with the square of its temperature, and the floor with it
+        hot = max(1.0, self.temperature) ** 2 if "temperature" in VARIANTS[self.variant].settings else 1.0
+        return self.floor / (hot * torch.where(spread > 0, spread, torch.ones_like(spread)))
 
     def _believed(self, alignment: Alignment, view: "_View") -> Tensor:
         believed = view.known

@@ -96,7 +96,7 @@ def _check_field(owner: Any, name: str, value: Any, path: str) -> None:
     if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
         raise InputError(f"{path} is one of {', '.join(choices)}, not {value!r}")
     if isinstance(getattr(owner, name), Build | Mapping) or hint is Build:
-        raise InputError(f"{path} is set one option at a time: {path}.OPTION=VALUE")
+        raise _one_at_a_time(path)
     if value is None and NoneType not in choices:
         raise InputError(f"{path} cannot be none")
     default = {entry.name: entry.default for entry in fields(owner)}[name]
@@ -104,9 +104,15 @@ def _check_field(owner: Any, name: str, value: Any, path: str) -> None:
         raise InputError(f"{path} is a number, not {value!r}")
 
 
+def _one_at_a_time(path: str) -> InputError:
+    return InputError(f"{path} is set one option at a time: {path}.OPTION=VALUE")
+
+
 def _like(old: Any, setting: _Setting) -> Any:
     """The value in the kind of the old one, where that says anything."""
     value, path = setting.value, setting.path
+    if isinstance(old, Build):
+        raise _one_at_a_time(path)
     if old is None or value is None:
         return value
     if isinstance(old, bool) != isinstance(value, bool):
