@@ -9,8 +9,8 @@ edges), truth is what a laser scanner measures. For a form with gradient g at th
 
 over the pixels of a region; `share` is how much of the pull lies in that region; `pixels` how many pixels it is worth, as a
 share of all: (sum |g|)^2 / (N sum g^2). Students: `soft`, the truth with blurred edges, a slow error and a little noise; and
-what a matcher predicts (the one that ships, or `--matcher`). A form has only those switches on that it is named after, not even
-those that are on by default.
+what a matcher predicts (the one that ships, or `--matcher`). Of `local`, `sharpen` and `trust` a form has
+only those on that it is named after, not even what is on by default.
 """
 
 import argparse

@@ -98,7 +98,7 @@ def _proposed(network: nn.Module, iterations: int, scenes: Any) -> dict[str, Ten
         batch = pair_of(scenes[index])
         told.output = network(batch["left"], batch["right"], iterations)
         for name, settings in forms.items():
-            objective = S2DKD(gradient_target=1.0, supervised={"iterations": iterations}, **settings)
+            objective = S2DKD(gradient_target=1.0, steps="all", supervised={"iterations": iterations}, **settings)
             terms = objective({"matcher": told}, batch, 0, [torch.Generator().manual_seed(index)])
             sums[name].append(_gradient(_mean(terms["distillation"]), network))
         sums[SPARSE].append(_gradient(_mean(terms["sequence"]), network))

@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "zerostereo_ablation"))
 
-from measures import kitti_root, real_frames, scores_of, teacher_scores, test_scenes
+from measures import MOST_DEVELOPMENT, kitti_root, real_frames, scores_of, teacher_scores, test_scenes
 from picture import picture as draw
 from printed import write_report
 from series import CROP_MULTIPLE, count, exit_code_of, finish_runs, height_width, how_options, keep, with_changes
@@ -273,6 +273,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     if 0 in (getattr(options, name) for name in counts):
         parser.error("only --workers, --mixed and --first-seed may be 0")
+    if options.development > MOST_DEVELOPMENT:
+        parser.error(f"--development: at most {MOST_DEVELOPMENT}; beyond lie the fresh scenes")
     if options.minutes <= 0 or options.lr <= 0 or options.blur < 0:
         parser.error("--minutes and --lr must be positive, --blur not negative")
     if options.crop[0] % CROP_MULTIPLE or options.crop[1] % CROP_MULTIPLE:

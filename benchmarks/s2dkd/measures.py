@@ -32,6 +32,7 @@ FIGURES = {"epe": ("EPE px", 1.0, 2), "bad_2": ("bad-2 %", 100.0, 1)}
 
 EDGE_PX, STEP_PX = 5, 2.0
 _PLACES = {"development": HELD_OUT + 600, "fresh": HELD_OUT + 800}
+MOST_DEVELOPMENT = _PLACES["fresh"] - _PLACES["development"]
 _KITTI = {"kitti2012": "kitti-2012", "kitti2015": "kitti-2015"}
 
 
@@ -79,7 +80,7 @@ def scores_of(weights: Path | str, tests: Mapping[str, Any], frames: Mapping[str
 
 
 def teacher_scores(options: argparse.Namespace, tests: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures of the teachers themselves, each map aligned with a scan of its scene as the objective aligns it."""
+    """Figures of the teachers themselves, each map aligned with a scan of its scene, by default settings."""
     errors = MonocularErrors(blur=options.blur)
     estimator = TeacherMaps(DepthCache(load_depth("embedded"), options.out / "cache"))
     found: dict[str, Any] = {}

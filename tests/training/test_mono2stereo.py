@@ -57,10 +57,11 @@ def test_both_stages_run_on_rendered_scenes_and_the_second_starts_from_the_first
     first = with_settings(recipes["mono2stereo-pretrain-small"], TINY)
     weights = train(first, None, tmp_path / "first", device="cpu").parts["matcher"]
     second = with_settings(recipes["mono2stereo-finetune-small"], [*TINY, "data.lidar.spacing=1.0", "data.replay=0.5"])
+    second = second.with_changes(steps=6, batch=4)  # new and old items in one batch
     result = train(second, None, tmp_path / "second", device="cpu", start={"matcher": str(weights)})
     assert {"sequence", "distillation", "aligned"} <= set(result.losses)
     lines = [json.loads(line) for line in (tmp_path / "second" / "log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     saved = [torch.cat([p.flatten() for p in _weights(folder)]) for folder in (weights, result.parts["matcher"])]
     assert 0 < (saved[0] - saved[1]).abs().max() < 0.1
 

@@ -16,7 +16,7 @@ from wheatstone.training.scene_cache import SceneCache
 from wheatstone.training.settings import from_settings
 from wheatstone.training.stereo_data import DatasetPairs
 from wheatstone.training.taught_data import Replayed, taught_pairs
-from wheatstone.training.teachers import MonocularErrors, ScannedScenes, TaughtDataset, TeacherMaps
+from wheatstone.training.teachers import MonocularErrors, ScannedScenes, TaughtDataset, TeacherMaps, check_views
 
 PLAIN = StereoAugmentation(crop=(32, 48)).only()
 
@@ -128,8 +128,10 @@ def test_maps_are_made_once_at_full_size_for_the_views_asked_for(tmp_path):
     estimator = DepthCache(load_depth("embedded"), tmp_path)
     unsure = TaughtDataset(Memory(), TeacherMaps(estimator, "left", confident=1.0))[0]
     assert unsure.extras["teacher_valid"].float().mean() < 1
-    with pytest.raises(InputError, match="left or both"):
+    with pytest.raises(InputError, match="confident is a share"):
         TeacherMaps(kept, "left", confident=2.0)
+    with pytest.raises(InputError, match="left or both"):
+        check_views("right")
 
 
 class Old(DataSource):
@@ -171,7 +173,9 @@ def test_a_share_is_replayed_without_teacher_and_a_resumed_training_replays_the_
 def test_scanned_scenes_hold_dense_truth_back_and_their_scans_follow_the_seed(tmp_path):
     pytest.importorskip("numba")
     scenes = SceneCache(tmp_path, 2, (48, 64), (0.0, 1.0))
-    first, other = (ScannedScenes(scenes, LidarScan(), MonocularErrors(), scan_seed=seed) for seed in (0, 1))
+    first, other = (
+        ScannedScenes(scenes, LidarScan(), MonocularErrors(), scan_seed=seed, views="both") for seed in (0, 1)
+    )
     sample = first[0]
     assert 0.005 < sample.valid.float().mean() < 0.3
     assert torch.equal(sample.extras["dense_disparity"], sample.disparity)
@@ -181,6 +185,17 @@ def test_scanned_scenes_hold_dense_truth_back_and_their_scans_follow_the_seed(tm
     item = DatasetPairs(first, PLAIN).item(0, 0, draw())
     assert {"teacher", "teacher_valid", "teacher_right", "teacher_right_valid"} <= set(item)
     assert (item["disparity"][~item["valid"]] == 0).all()
+
+
+@pytest.mark.parametrize("views", ["left", "both"])
+def test_new_and_old_items_have_the_same_entries(tmp_path, views):
+    pytest.importorskip("numba")
+    scenes = SceneCache(tmp_path, 2, (48, 64), (0.0, 1.0))
+    new = DatasetPairs(ScannedScenes(scenes, LidarScan(), MonocularErrors(), views=views), PLAIN)
+    old = DatasetPairs(ScannedScenes(scenes, None, None), PLAIN)
+    items = [Replayed(new, old, share, views).item(0, 0, draw()) for share in (0.0, 1.0)]
+    assert set(items[0]) == set(items[1])
+    assert ("teacher_right" in items[0]) == (views == "both")
 
 
 def test_the_source_says_what_to_give(tmp_path):

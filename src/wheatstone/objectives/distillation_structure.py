@@ -80,7 +80,7 @@ def ssi(
 
     `s, t = argmin mean (s d + t - m)^2`; the loss is `(mean (s d + t - m)^2) / var(m) + gradient_weight * G((s d + t - m) /
     std(m))` with G the mean absolute gradient over `scales` halvings. The first part equals `1 - r^2`, r the correlation, so
-    a negative one is as good as a positive one: s is held at 0 or more.
+    a negative one is as good as a positive one: s is held at 0 or more. A prediction of negative correlation has no gradient.
 
     Invariances: scale (> 0) and offset of either map cost nothing, no alignment needed; exchanging pixels costs.
 

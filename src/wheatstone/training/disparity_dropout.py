@@ -137,7 +137,8 @@ class LidarScan:
             raise InputError("LiDAR: spacing, step, focal and step_px must be positive")
         if not -89 <= self.bottom < self.top <= 89:
             raise InputError(f"LiDAR: needs -89 <= bottom < top <= 89 degrees, got {self.bottom} and {self.top}")
-        if not (0 <= self.dropout <= 1 and self.mixed_px >= 0 and self.horizon[0] <= self.horizon[1]):
+        ranged = len(self.horizon) == 2 and self.horizon[0] <= self.horizon[1]
+        if not (0 <= self.dropout <= 1 and self.mixed_px >= 0 and ranged):
             raise InputError("LiDAR: needs dropout in 0..1, mixed_px >= 0 and horizon a range (low, high)")
 
     def __call__(

@@ -18,7 +18,15 @@ from wheatstone.training.pictures import DepthCache
 from wheatstone.training.scene_cache import SceneCache
 from wheatstone.training.settings import from_settings
 from wheatstone.training.stereo_data import DatasetPairs, stereo_pairs
-from wheatstone.training.teachers import MonocularErrors, ScannedScenes, TaughtDataset, TeacherMaps, Views
+from wheatstone.training.teachers import (
+    MonocularErrors,
+    ScannedScenes,
+    TaughtDataset,
+    TeacherMaps,
+    Views,
+    check_views,
+    seen,
+)
 
 __all__ = ["Replayed", "scanned_scenes", "taught_pairs"]
 
@@ -54,6 +62,7 @@ class Replayed:
             raise InputError(f"replay is a share of the items, 0..1, got {self.share}")
         if not 0 < self.density <= 1:
             raise InputError(f"replay: density is a share of the labels, above 0, at most 1, got {self.density}")
+        check_views(self.views)
 
     def __len__(self) -> int:
         return len(self.new)
@@ -67,7 +76,7 @@ class Replayed:
             stays = torch.from_numpy(generator.random(item["valid"].shape) < self.density)
             valid = item["valid"] & stays
             item |= {"valid": valid, "disparity": item["disparity"] * valid}
-        for name in TEACHERS[: 1 if self.views == "left" else 2]:
+        for name in TEACHERS[: len(seen(self.views))]:
             item |= {name: torch.zeros_like(item["disparity"]), f"{name}_valid": torch.zeros_like(item["valid"])}
         return item
 
@@ -119,33 +128,41 @@ def taught_pairs(
         DatasetError: a data set that is broken.
     """
     place, shape = Path(cache), (int(size[0]), int(size[1]))
+    check_views(views)
     if not 0 <= replay <= 1:
         raise InputError(f"replay is a share of the items, 0..1, got {replay}")
-    if Path(folder) != place:
-        given: StereoDataset = load_dataset(str(folder))
-        estimated = True
-    elif without == "scenes":
-        given = scanned_scenes(place, seed, count=scenes, size=shape, lidar=lidar or {}, errors=errors)
-        estimated = errors is None
-    else:
+    if Path(folder) == place and without is None:
         raise InputError(
             "this recipe needs data: name with --data a stereo data set with sparse truth, for example kitti-2015=PATH"
         )
+    if replay > 0 and replay_from is None and without is None:
+        raise InputError(
+            "replay needs the data of the first stage: --set data.replay_from=PHOTOS (or what `wheatstone generate` wrote), "
+            "or data.replay=0 to do without"
+        )
+    cut = StereoAugmentation.from_settings(augmentation)
+    estimated = Path(folder) != place or errors is None
+    given: StereoDataset
+    if Path(folder) != place:
+        given = load_dataset(str(folder))
+    else:
+        given = scanned_scenes(place, seed, count=scenes, size=shape, lidar=lidar or {}, errors=errors, views=views)
     if estimated:
         depth = load_depth(teacher, device=device)
         given = TaughtDataset(given, TeacherMaps(DepthCache(depth, place), views, confident))
         if device is not None:
             given.fill()
             depth.to("cpu")  # the processes that prepare data have no GPU
-    new = DatasetPairs(given, StereoAugmentation.from_settings(augmentation))
+    new = DatasetPairs(given, cut)
     if replay == 0:
         return Replayed(new, new, 0.0, views)
-    if replay_from is None and without is None:
-        raise InputError(
-            "replay needs the data of the first stage: --set data.replay_from=PHOTOS (or what `wheatstone generate` wrote), "
-            "or data.replay=0 to do without"
-        )
-    making = {"scenes": scenes, "size": shape, "without": "pictures" if without else None, **(replay_making or {})}
+    making: dict[str, Any] = {
+        "scenes": scenes,
+        "size": shape,
+        "without": "pictures" if without else None,
+        "device": device,
+    }
+    making |= replay_making or {}
     old = stereo_pairs(replay_from or place, seed, augmentation=augmentation, cache=place, **making)
     return Replayed(new, old, replay, views, replay_density)
 
@@ -158,6 +175,7 @@ def scanned_scenes(
     size: Sequence[int],
     lidar: Mapping[str, Any] | None = None,
     errors: Mapping[str, Any] | None = None,
+    views: Views = "left",
     first_seed: int = 0,
 ) -> ScannedScenes:
     """Rendered pairs as a scanner measures them; `folder` keeps the scenes, `seed` draws the scans.
@@ -169,6 +187,7 @@ def scanned_scenes(
         size: height and width, px.
         lidar: settings of `LidarScan`; None keeps the truth dense.
         errors: settings of `MonocularErrors`; None brings no teacher.
+        views: whose teachers.
         first_seed: seed of the first scene.
 
     Raises:
@@ -177,4 +196,4 @@ def scanned_scenes(
     cache = SceneCache(Path(folder), count, (int(size[0]), int(size[1])), (0.0, 1.0), first_seed=first_seed)
     scanner = None if lidar is None else from_settings(LidarScan, lidar, "LiDAR")
     spoilt = None if errors is None else from_settings(MonocularErrors, errors, "errors of a monocular map")
-    return ScannedScenes(cache, scanner, spoilt, scan_seed=seed)
+    return ScannedScenes(cache, scanner, spoilt, scan_seed=seed, views=views)

@@ -29,6 +29,21 @@ Views = Literal["left", "both"]
 _EXTRAS = {"left": "teacher", "right": "teacher_right"}
 
 
+def check_views(views: str) -> None:
+    """Refuse what names no views.
+
+    Raises:
+        InputError: neither `left` nor `both`.
+    """
+    if views not in ("left", "both"):
+        raise InputError(f"teacher: views are left or both, got {views!r}")
+
+
+def seen(views: Views) -> tuple[Literal["left", "right"], ...]:
+    """The views whose teacher there is."""
+    return ("left",) if views == "left" else ("left", "right")
+
+
 @dataclass(frozen=True)
 class TeacherMaps:
     """Inverse depth of the views of stereo samples, by an estimator, kept on disk.
@@ -50,15 +65,14 @@ class TeacherMaps:
         Raises:
             InputError: the setting and what it may be.
         """
-        if self.views not in ("left", "both") or not 0 <= self.confident <= 1:
-            raise InputError(
-                f"teacher: views are left or both, confident is 0..1: got {self.views!r}, {self.confident}"
-            )
+        check_views(self.views)
+        if not 0 <= self.confident <= 1:
+            raise InputError(f"teacher: confident is a share, 0..1, got {self.confident}")
 
     def __call__(self, sample: StereoSample) -> dict[str, Tensor]:
         """The maps of a sample `[1,H,W]`; sky, where the sample knows it (`extras["sky"]`), is not believed in the left view."""
         found: dict[str, Tensor] = {}
-        for view in ("left",) if self.views == "left" else ("left", "right"):
+        for view in seen(self.views):
             if view not in sample.views:
                 raise InputError(f"{sample.key}: has no view {view!r} to estimate depth of")
             pixels = to_uint8(sample.views[view])
@@ -118,13 +132,13 @@ class MonocularErrors:
         Raises:
             InputError: a negative one.
         """
-        if min(self.blur, self.warp, self.curve, self.affine) < 0:
+        if not all(value >= 0 for value in (self.blur, self.warp, self.curve, self.affine)):
             raise InputError(f"errors of a monocular map must not be negative: {self}")
 
     def __call__(
         self, inverse_depth: Float32[np.ndarray, "H W"], generator: np.random.Generator
     ) -> Float32[np.ndarray, "H W"]:
-        """Spoil a map; the order of near and far stays, but for the slow distortion.
+        """Spoil a map; the order of near and far stays, but for the slow distortion and the nearest 0.5 %, which become one.
 
         Args:
             inverse_depth: larger is nearer; 0 in the sky.
@@ -149,7 +163,13 @@ class ScannedScenes(StereoDataset):
     """
 
     def __init__(
-        self, scenes: SceneCache, lidar: LidarScan | None, errors: MonocularErrors | None, *, scan_seed: int = 0
+        self,
+        scenes: SceneCache,
+        lidar: LidarScan | None,
+        errors: MonocularErrors | None,
+        *,
+        scan_seed: int = 0,
+        views: Views = "left",
     ) -> None:
         """Name the scenes; nothing is rendered.
 
@@ -158,13 +178,19 @@ class ScannedScenes(StereoDataset):
             lidar: the scanner; None keeps the truth dense.
             errors: of the teacher, the same every time for a scene; None leaves it out (`TaughtDataset` can add one).
             scan_seed: of the scans: another one measures other pixels of the same scenes.
+            views: whose teachers the samples bring.
+
+        Raises:
+            InputError: views that are neither `left` nor `both`.
         """
+        check_views(views)
+        self.views = views
         self.scenes, self.lidar, self.errors, self.scan_seed = scenes, lidar, errors, scan_seed
         self.name = "scanned scenes"
         self.keys = [f"scene-{scenes.first_seed + index}" for index in range(len(scenes))]
 
     def read(self, index: int) -> StereoSample:
-        """Pair, scanned disparity (`valid` says where), and the teacher of both views."""
+        """Pair, scanned disparity (`valid` says where), and the teachers."""
         stored, key = self.scenes[index], self.keys[index]
         disparity, sky = stored["disparity"][0], stored["inverse_depth"] == 0
         valid = np.ones(disparity.shape, bool)
@@ -172,7 +198,7 @@ class ScannedScenes(StereoDataset):
             valid = self.lidar(disparity, ~sky[0], numpy_generator_for(self.scan_seed, key, "scan"))
         extras = {"dense_disparity": torch.from_numpy(disparity)[None], "sky": torch.from_numpy(sky[0])[None]}
         if self.errors is not None:
-            for view, name in enumerate(_EXTRAS.values()):
+            for view, name in enumerate(_EXTRAS[view] for view in seen(self.views)):
                 map_ = self.errors(stored["inverse_depth"][view], numpy_generator_for(0, key, name))
                 extras |= {name: torch.from_numpy(map_)[None], f"{name}_valid": torch.from_numpy(~sky[view])[None]}
         views = torch.from_numpy(stored["image"]).permute(0, 3, 1, 2).float() / 255

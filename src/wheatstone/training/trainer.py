@@ -93,15 +93,16 @@ def train(
     resolved = resolve_recipe(recipe).with_changes(**changes)
     folder = RunFolder(out)
     with processes_of_run(device) as processes, training_backends(resolved, processes.device):
-        Split(resolved.batch, processes.num_processes, resolved.accumulate)  # refuses before anything is written
+        Split(resolved.batch, processes.num_processes, resolved.accumulate)
+        objective = objective_of(resolved)  # what may refuse its settings comes before what takes long
         checkpoint = on_main(processes, lambda: folder.checkpoint_for(resolved, resume=resume))
         state = RunState.start(resolved, processes)
         if checkpoint is not None:
             state.restore(folder.load_checkpoint(checkpoint))
         source = source_of(resolved, data, folder.path / "data")
         evaluation = resolved.evaluate() if resolved.evaluate is not None else None
-        on_main(processes, lambda: folder.prepare(resolved, state.step))  # after all that may refuse its input
-        return _Loop(state, folder, evaluation, progress).to_the_end(source, workers)
+        on_main(processes, lambda: folder.prepare(resolved, state.step))  # nothing is written for wrong input
+        return _Loop(state, objective, folder, evaluation, progress).to_the_end(source, workers)
 
 
 def resolve_recipe(recipe: str | Recipe) -> Recipe:
@@ -140,6 +141,7 @@ class _Loop:
     """The loop around the state of a run."""
 
     state: RunState
+    objective: Any
     folder: RunFolder
     evaluation: Evaluation | None
     progress: ProgressCallback | None
@@ -147,9 +149,7 @@ class _Loop:
     def __post_init__(self) -> None:
         state = self.state
         self.recipe, self.processes = state.recipe, state.processes
-        self.objective = StepLoss(
-            objective_of(self.recipe), state.modules, state.processes, self.recipe.seed, self.recipe.precision
-        )
+        self.loss = StepLoss(self.objective, state.modules, state.processes, self.recipe.seed, self.recipe.precision)
         if not self.processes.is_main_process:
             self.progress = None
 
@@ -208,7 +208,7 @@ class _Loop:
         factor = learning_rate_factor(recipe.schedule, state.step, recipe.steps)
         for group in state.optimiser.param_groups:
             group["lr"] = recipe.optimiser.lr * factor * group["rate"]
-        gradients = self.objective.backward(micros, state.step, state.scaler.scale)
+        gradients = self.loss.backward(micros, state.step, state.scaler.scale)
         parameters = state.parameters
         sum_gradients(self.processes, parameters)
         state.scaler.unscale_(state.optimiser)
