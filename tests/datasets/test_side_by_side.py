@@ -50,6 +50,22 @@ def test_squeezed_views_get_their_proportions_back(tmp_path):
     assert load_dataset(f"side-by-side={tmp_path}", official=True)[0].views["left"].shape == (3, 540, 960)
 
 
+@pytest.mark.parametrize(
+    ("frame", "view"),
+    [
+        ((1920, 800), (960, 400)),  # CinemaScope squeezed
+        ((1920, 796), (960, 398)),
+        ((1280, 480), (640, 480)),  # 4:3 whole
+        ((1280, 512), (640, 512)),  # 5:4 whole
+    ],
+)
+def test_proportions_tell_squeezed_views_from_whole_ones(tmp_path, frame, view):
+    width, height = frame
+    _write(tmp_path / "frame.png", np.zeros((height, width, 3), np.uint8))
+    found = load_dataset(f"side-by-side={tmp_path}")[0].views["right"]
+    assert tuple(found.shape[-2:]) == view[::-1]
+
+
 def test_frames_cut_by_the_published_script(tmp_path):
     left, right = _views()
     _write(tmp_path / "indoor/left/000000009.jpg", left)

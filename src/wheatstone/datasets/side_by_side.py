@@ -21,8 +21,8 @@ __all__ = ["SideBySide", "load"]
 _LICENCE = "unknown: films belong to their makers"
 _LAYOUT = "frames FRAME.{png,jpg,...} with the left view in the left half, or left/FRAME.jpg and right/FRAME.jpg"
 _PUBLISHED = (960, 540)
-_SQUEEZED_BELOW = 2.4
-"""Width over height of a frame: two whole views side by side are wider than this (from 4:3 on), two squeezed ones are not."""
+_SQUEEZED_BELOW = 2.5
+"""Width over height of a frame: two squeezed views reach 2.41 (CinemaScope), two whole ones begin at 2.67 (4:3)."""
 
 
 class SideBySide(StereoDataset):
@@ -100,7 +100,7 @@ def load(
         path: the folder.
         first: the view in the left half: `left` (parallel), or `right` (crossed eyes).
         squeezed: whether the halves are squeezed to half their width, as in films for television sets; `auto` takes frames
-            narrower than 2.4 times their height for squeezed. Such views lose every other row.
+            narrower than 2.5 times their height for squeezed. Such views lose every other row.
         size: `WIDTHxHEIGHT` that every view is resized to instead.
         official: 960x540, bilinear, whatever the frame is, as published.
 
