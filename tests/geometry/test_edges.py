@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from wheatstone.errors import InputError
 from wheatstone.geometry import clean_disparity, disparity_edges, forward_warp, sharpen_disparity
+from wheatstone.geometry.edges import _excess
 
 COLUMN = torch.arange(40.0)
 
@@ -53,6 +54,15 @@ def test_every_pole_of_a_fence_has_its_two_edges():
     assert set(fence.unique().tolist()) == {-16.0, 0.0, 16.0}
 
 
+@given(st.integers(1, 39), st.floats(4.1, 60), st.booleans(), st.floats(-3, 3))
+@settings(max_examples=30, deadline=None)
+def test_a_step_at_the_side_is_found_as_one_inside(column, height, rises, slope):
+    height = height if rises else -height
+    found = disparity_edges(rows(step_at(column, 0.0, height) + slope * COLUMN))
+    assert found.step[0, 0, 2].nonzero().flatten().tolist() == [column - 1]
+    assert float(found.step[0, 0, 2, column - 1]) == pytest.approx(height, abs=1e-3)
+
+
 @given(st.integers(2, 37), st.floats(1.1, 60), st.booleans(), st.floats(-3, 3))
 @settings(max_examples=30, deadline=None)
 def test_a_step_on_a_wall_is_found_with_its_sign_and_height(column, height, rises, slope):
@@ -79,6 +89,71 @@ def test_a_soft_step_is_one_edge_and_becomes_a_step_in_its_middle(width, ends):
     assert torch.allclose(found.step[found.step != 0], torch.tensor(ends[1] - ends[0]), atol=1e-4)
     assert int((found.step[0, 0, 0] != 0).sum()) == width
     torch.testing.assert_close(sharpen_disparity(soft), rows(step_at(20, *ends)), atol=1e-4, rtol=0)
+
+
+def ramp_from(first, width, slope=2.0, length=40):
+    return slope * (torch.arange(float(length)) - first).clamp(0, width)
+
+
+@given(st.integers(0, 29), st.integers(1, 10), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_a_soft_step_is_one_edge_wherever_it_begins(first, width, falls):
+    """At the side the surface beside it is seen on one side only."""
+    found = disparity_edges(rows(ramp_from(first, width, -2.0 if falls else 2.0))).step[0, 0, 0]
+    assert found.nonzero().flatten().tolist() == list(range(first, first + width))
+    assert torch.equal(found[first : first + width].unique(), torch.tensor([width * (-2.0 if falls else 2.0)]))
+
+
+@given(st.integers(2, 36), st.floats(1.5, 20), st.booleans(), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_flat_ground_has_no_edge_where_a_wall_begins_however_little_of_it_is_seen(corner, slope, falls, mirrored):
+    wall = (-slope if falls else slope) * (COLUMN - corner).clamp(min=0)
+    step = disparity_edges(rows(wall.flip(0) if mirrored else wall)).step[0, 0, 0]
+    step = step[:-1].flip(0) if mirrored else step[:-1]
+    assert not step[:corner].any()
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4))
+@settings(max_examples=20, deadline=None)
+def test_between_unknown_stretches_flat_ground_has_no_edge(seed, holes):
+    generator = torch.Generator().manual_seed(seed)
+    plain = rows(ramp_from(20, 6, 3.0))
+    valid = torch.ones_like(plain, dtype=torch.bool)
+    for _ in range(holes):
+        start = int(torch.randint(0, 38, (), generator=generator))
+        valid[..., start : start + 5] = False
+    found = disparity_edges(plain, valid).step[0, 0, 0, :-1]
+    known = (valid[..., 1:] & valid[..., :-1])[0, 0, 0]
+    assert not found[~known].any()
+    flat = known & ((COLUMN[:-1] < 20) | (COLUMN[:-1] >= 26))
+    assert not found[flat].any()
+
+
+def test_beside_a_hole_a_soft_step_keeps_its_height_and_invents_none():
+    plain = rows(torch.cat([torch.zeros(20), ramp_from(3, 10)]), 2)
+    valid = torch.ones_like(plain, dtype=torch.bool)
+    valid[..., :20] = False
+    found = disparity_edges(plain, valid).step[0, 0, 0]
+    assert found.nonzero().flatten().tolist() == list(range(23, 33))
+    assert set(found[23:33].tolist()) == {20.0}
+
+
+def test_inside_a_known_map_the_surface_is_the_median_of_the_window():
+    generator = torch.Generator().manual_seed(0)
+    disparity = 3 * torch.randn(2, 1, 6, 70, generator=generator).cumsum(-1)
+    gradient = disparity[..., 1:] - disparity[..., :-1]
+    excess = _excess(gradient, torch.ones_like(gradient, dtype=torch.bool), 12)
+    for gap in range(12, 69 - 12):
+        surface = gradient[..., gap - 12 : gap + 13].sort(-1).values[..., 12]
+        assert torch.equal(excess[..., gap], gradient[..., gap] - surface)
+
+
+@pytest.mark.parametrize("signed", [1.0, -1.0])
+def test_narrow_rows_treat_rises_and_falls_alike(signed):
+    step = signed * rows([0.0, 0.0, 0.0, 9.0, 9.0])
+    found = disparity_edges(step).step[0, 0, 0]
+    assert found.tolist() == [0.0, 0.0, 9.0 * signed, 0.0, 0.0]
+    assert not disparity_edges(signed * rows([0.0, 9.0, 9.0])).mask.any()  # one of two gaps: neither is the surface
 
 
 def test_edges_across_columns_are_sharpened_alike():

@@ -50,6 +50,14 @@ def disparity_edges(
 ) -> DisparityEdges:
     """Find the edges that cross the rows of a disparity map; columns are the rows of the transposed map.
 
+    The surface beside a gap is the median of the `2 * reach + 1` known gaps of its row nearest to it: half of them on each
+    side, at the ends of a row more on the inner side; unknown stretches are passed over, as if the row had been closed there.
+    Of an edge that reaches the end of a row one side is unseen: it counts only where the map itself changes towards it. A row
+    with fewer known gaps than that is judged by all it has, so soft edges must be narrower than half of them.
+
+    Surfaces must be finer than the threshold: a slanted wall in coarse stairs of more than 1 px (an 8-bit map stretched to
+    400 px) is edges all over, so smooth such a map first, or raise the threshold above its stairs.
+
     Args:
         disparity: pixels of this width.
         valid: where it is usable (default everywhere); what is not finite never is. A gap beside an unknown pixel is no edge.
@@ -70,8 +78,10 @@ def disparity_edges(
     if disparity.shape[-1] < 2 or not disparity.numel():
         none = torch.zeros_like(usable)
         return DisparityEdges(torch.zeros_like(disparity), none, none.clone())
-    excess = _excess(disparity.masked_fill(~usable, 0), usable, reach)
-    step = _runs(excess, threshold) + _runs(-excess, threshold).neg()
+    values = disparity.masked_fill(~usable, 0)
+    gradient, known = values[..., 1:] - values[..., :-1], usable[..., 1:] & usable[..., :-1]
+    excess = _excess(gradient, known, reach)
+    step = _runs(excess, gradient, known, threshold) - _runs(-excess, -gradient, known, threshold)
     step = functional.pad(step, (0, 1))
     before = functional.pad(step, (1, 0))[..., :-1]  # of the gap to the left of every pixel
     return DisparityEdges(step.to(disparity.dtype), (step != 0) | (before != 0), step * before > 0)
@@ -132,37 +142,55 @@ def _sides(edges: DisparityEdges) -> tuple[Tensor, Tensor]:
     return (rises & ~risen) | (fallen & ~falls), (risen & ~rises) | (falls & ~fallen)
 
 
-def _excess(values: Tensor, usable: Tensor, reach: int) -> Tensor:
-    """The gradient of every gap minus the median of those around it: `[B,1,H,W-1]`, signed, 0 where unknown."""
-    gradient = values[..., 1:] - values[..., :-1]
-    known = usable[..., 1:] & usable[..., :-1]
+def _excess(gradient: Tensor, known: Bool[Tensor, "B 1 H G"], reach: int) -> Tensor:
+    """The gradient of every gap minus the median of those around it: `[B,1,H,G]`, signed, 0 where unknown.
+
+    Around are always `2 * reach + 1` known gaps of the row, as even as can be on both sides: at the ends of a row the window
+    moves inside, and it passes over unknown gaps. A window cut short would take a soft edge for the surface.
+    """
     size = 2 * reach + 1
+    count = known.sum(-1, keepdim=True)
+    rank = known.cumsum(-1) - 1
+    line = gradient.new_full((*gradient.shape[:-1], max(gradient.shape[-1], size) + 1), torch.nan)
+    line = line.scatter(-1, rank.masked_fill(~known, line.shape[-1] - 1), gradient)[
+        ..., :-1
+    ]  # known gaps, side by side
+    start = torch.minimum(rank - reach, count - size).clamp(min=0)
 
     def largest(part: Tensor) -> Tensor:
-        return functional.max_pool2d(part.masked_fill(~known, -torch.inf), (1, size), 1, (0, reach))
+        return functional.max_pool2d(part.nan_to_num(nan=-torch.inf), (1, size), 1).gather(-1, start)
 
     # where all gradients around are about alike, none differs from their median
-    uneven = known & (largest(gradient) + largest(-gradient) > _EVEN)
-    padded = functional.pad(gradient.masked_fill(~known, torch.nan), (reach, reach), value=torch.nan)
-    around = padded.unfold(-1, size, 1)
+    uneven = known & (largest(line) + largest(-line) > _EVEN)
+    around = line.unfold(-1, size, 1)
     excess = torch.zeros_like(gradient)
-    for item, line in enumerate(around.flatten(1, 2).unbind(0)):
-        where = uneven[item, 0]
-        for part in where.nonzero().split(_AT_ONCE):
-            windows = line[part[:, 0], part[:, 1]]
-            own = gradient[item, 0, part[:, 0], part[:, 1]]
-            excess[item, 0, part[:, 0], part[:, 1]] = own - windows.nanmedian(-1).values
+    for item in range(len(gradient)):
+        for part in uneven[item, 0].nonzero().split(_AT_ONCE):
+            row, column = part.unbind(1)
+            windows = around[item, 0, row, start[item, 0, row, column]]
+            own = gradient[item, 0, row, column]
+            low = high = windows.nanmedian(-1).values
+            if (count[item, 0] < size).any():  # of an even number of gaps two are in the middle
+                high = (-windows).nanmedian(-1).values.neg()
+            excess[item, 0, row, column] = own - own.clamp(low, high)
     return excess
 
 
-def _runs(excess: Tensor, threshold: float) -> Tensor:
-    """The sum of every run of gaps above the foot that somewhere exceeds the threshold, in each of its gaps; 0 elsewhere."""
-    run = excess > _FOOT * threshold
+def _runs(excess: Tensor, gradient: Tensor, known: Bool[Tensor, "B 1 H G"], threshold: float) -> Tensor:
+    """The sum of every run of gaps above the foot that somewhere exceeds the threshold, in each of its gaps; 0 elsewhere.
+
+    Of a run at an end of the row only one side is seen: it counts where the map itself rises, not where a surface levels off.
+    """
+    foot = _FOOT * threshold
+    run = excess > foot
     ends = hole_ends(run)
 
     def total(values: Tensor) -> Tensor:
         sums = functional.pad(values.double().cumsum(-1), (1, 0))
         return sums.gather(-1, ends.right) - sums.gather(-1, ends.left + 1)
 
-    strong = total((run & (excess > threshold)).double()) > 0
-    return torch.where(run & strong, total(excess.masked_fill(~run, 0)), 0.0)
+    seen = known.cumsum(-1)
+    before = functional.pad(seen, (1, 0)).gather(-1, ends.left + 1)
+    after = seen[..., -1:] - functional.pad(seen, (1, 0)).gather(-1, ends.right)
+    strong = run & (excess > threshold) & ((gradient > foot) | ((before > 0) & (after > 0)))
+    return torch.where(run & (total(strong.double()) > 0), total(excess.masked_fill(~run, 0)), 0.0)
