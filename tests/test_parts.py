@@ -18,6 +18,8 @@ from wheatstone.matching.igev_stereo import IgevStereo
 from wheatstone.matching.psmnet import POOLING, PsmNet
 from wheatstone.matching.raft_stereo import RaftStereo
 from wheatstone.matching.registry import PRESETS
+from wheatstone.synthesis.edge_aware import EdgeAware
+from wheatstone.synthesis.edge_view import RimRule
 
 PHOTO = np.random.default_rng(1).integers(0, 255, (42, 56, 3), dtype=np.uint8)
 RIGHT_VIEW = np.roll(PHOTO, -4, axis=1)
@@ -44,12 +46,14 @@ DEPTH = {
 }
 SYNTHESIS = {
     "rows": lambda root: load_synthesizer("rows"),
+    "smooth-rows": lambda root: load_synthesizer("smooth-rows", fade=8.0),
     "warp": lambda root: load_synthesizer("warp"),
     "classical": lambda root: load_synthesizer("classical", method="navier-stokes", radius=2.0),
     "background": lambda root: load_synthesizer("background", pool=root / "pool", official=True),
     "embedded": lambda root: load_synthesizer("embedded"),
     "edge-aware": lambda root: load_synthesizer("edge-aware", background=1, fade=8.0),
     "edge-aware=classical": lambda root: load_synthesizer("edge-aware", weights="classical", radius=2.0, closed=8),
+    "edge-aware, copies": lambda root: EdgeAware(load_synthesizer("rows"), RimRule(background=1)),
     "inpainting": lambda root: load_synthesizer(str(root / "pipeline"), steps=2, paint_side=64, colour_match=False),
     "inpainting, official": lambda root: load_synthesizer(str(root / "pipeline"), steps=1, official=True),
 }

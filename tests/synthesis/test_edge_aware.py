@@ -14,11 +14,11 @@ from wheatstone.evaluation import gradient_energy
 from wheatstone.geometry import ForwardWarper, forward_warp, sharpen_disparity
 from wheatstone.samples import Origin
 from wheatstone.synthesis.composition import HoleFiller, warp_left
-from wheatstone.synthesis.edge_aware import EdgeAware, SmoothRows
+from wheatstone.synthesis.edge_aware import EdgeAware
 from wheatstone.synthesis.edge_view import RimRule, close_foreground, open_rim
 from wheatstone.synthesis.genstereo import GenStereo, small_networks
 from wheatstone.synthesis.push_pull import push_pull
-from wheatstone.synthesis.rows import fill_rows
+from wheatstone.synthesis.rows import RowSynthesizer, SmoothRows, fill_rows
 
 FAR, NEAR = 2.0, 9.0
 
@@ -126,7 +126,7 @@ def test_the_label_is_true_after_sharpening():
     soft = torch.nn.functional.conv2d(torch.nn.functional.pad(disparity, (2, 2, 0, 0), mode="replicate"), kernel)
     sharp = sharpen_disparity(soft)
     torch.testing.assert_close(sharp, disparity)
-    sharp = disparity  # to the grid of its file
+    sharp = (sharp * 256).round() / 256  # to the grid of its file
     view = EdgeAware()(left, sharp)
     painted = (view.origin != Origin.WARPED).float()
     column = (torch.arange(48) - sharp).clamp(0, 47).long()
@@ -214,9 +214,11 @@ def test_a_diffusion_inpainter_behind_it(tmp_path):
     assert again.fingerprint() == part.fingerprint()
 
 
-@pytest.mark.parametrize("backend", ["rows", "classical", "embedded"])
+@pytest.mark.parametrize("backend", ["rows", "smooth-rows", "classical", "embedded"])
 def test_settings_survive_a_folder(tmp_path, backend):
-    options = {"rows": {"fade": 4.0}, "classical": {"radius": 2.0}, "embedded": {}}[backend]
+    options = {"rows": {"fade": 8.0}, "smooth-rows": {"fade": 2.0}, "classical": {"radius": 2.0}, "embedded": {}}[
+        backend
+    ]
     part = load_synthesizer("edge-aware", weights=backend, background=3, mixture=0.1, **options)
     part.save_pretrained(tmp_path / "part")
     for again in (
@@ -226,6 +228,87 @@ def test_settings_survive_a_folder(tmp_path, backend):
     ):
         assert again.fingerprint() == part.fingerprint()
     assert load_synthesizer(str(tmp_path / "part"), background=1).rule == dataclasses.replace(part.rule, background=1)
+
+
+@pytest.mark.parametrize("name", ["rows", "smooth-rows"])
+def test_copies_and_smoothed_copies_are_two_painters_by_name(tmp_path, name):
+    part = load_synthesizer(name)
+    assert part.name == name
+    part.save_pretrained(tmp_path / "alone")
+    assert load_synthesizer(str(tmp_path / "alone")).fingerprint() == part.fingerprint()
+    EdgeAware(part).save_pretrained(tmp_path / "behind")
+    left, disparity = torch.rand(1, 3, 8, 48, generator=torch.Generator().manual_seed(2)), two_planes(8)[1]
+    expected = EdgeAware(part)(left, disparity).image
+    for again in (EdgeAware.from_pretrained(tmp_path / "behind"), load_synthesizer(str(tmp_path / "behind"))):
+        assert type(again.backend) is type(part)
+        assert again.fingerprint() == EdgeAware(part).fingerprint()
+        assert torch.equal(again(left, disparity).image, expected)
+    saved = load_synthesizer(str(tmp_path / "behind" / "backend"))
+    assert saved.fingerprint() == part.fingerprint()
+
+
+def test_rows_behind_edge_aware_are_the_smooth_ones_unless_the_part_is_handed_over():
+    for text in (None, "rows", "smooth-rows"):
+        part = load_synthesizer("edge-aware", weights=text, fade=2.0)
+        assert type(part.backend) is SmoothRows
+        assert part.backend.config == {"fade": 2.0}
+    assert type(EdgeAware(load_synthesizer("rows")).backend) is RowSynthesizer
+    assert load_synthesizer("smooth-rows", fade=8.0).config == {"fade": 8.0}
+
+
+def test_official_reaches_the_back_end_of_a_saved_part_too(tmp_path):
+    write_pipeline(tmp_path / "pipeline")
+    text = f"inpainting={tmp_path / 'pipeline'}"
+    assert load_synthesizer("edge-aware", weights=text, official=True).backend.config["official"]
+    load_synthesizer("edge-aware", weights=text, background=1).save_pretrained(tmp_path / "saved")
+    for again in (
+        load_synthesizer(str(tmp_path / "saved"), official=True),
+        load_synthesizer("edge-aware", weights=tmp_path / "saved", official=True),
+        EdgeAware.from_pretrained(tmp_path / "saved", official=True),
+    ):
+        assert again.backend.config["official"]
+        assert again.rule.background == 1
+    assert not load_synthesizer(str(tmp_path / "saved")).backend.config["official"]
+
+
+def test_a_setting_that_nobody_has_is_an_input_error(tmp_path):
+    EdgeAware().save_pretrained(tmp_path / "saved")
+    for name, weights in (
+        ("edge-aware", None),
+        ("edge-aware", "classical"),
+        ("edge-aware", tmp_path / "saved"),
+        (str(tmp_path / "saved"), None),
+        ("smooth-rows", None),
+        ("rows", None),
+        ("embedded", None),
+    ):
+        with pytest.raises(InputError, match="'widht'"):
+            load_synthesizer(name, weights=weights, widht=3)
+    with pytest.raises(InputError, match="'widht'"):
+        EdgeAware.from_pretrained(tmp_path / "saved", widht=3)
+
+
+@pytest.mark.parametrize("backend", ["genstereo", "genstereo-v1.5", "genstereo=/nowhere", "edge-aware", "warp"])
+def test_another_kind_is_refused_before_its_weights_are_looked_for(backend):
+    with pytest.raises(InputError, match=f"which '{backend.partition('=')[0]}' is not"):
+        load_synthesizer("edge-aware", weights=backend)
+
+
+@pytest.mark.parametrize(
+    ("backend", "advice"),
+    [
+        ("inpainting", "edge-aware=inpainting=PATH"),
+        ("inpainting=/nowhere", "edge-aware=inpainting=PATH"),
+        ("background", "edge-aware=background=FOLDER"),
+    ],
+)
+def test_advice_is_what_must_be_written_here(backend, advice):
+    with pytest.raises((InputError, CheckpointError)) as caught:
+        load_synthesizer("edge-aware", weights=backend)
+    message = str(caught.value)
+    assert advice in message
+    assert message.count("=PATH") + message.count("=FOLDER") == message.count(advice) + message.count("weights='")
+    assert "weights=PATH" not in message
 
 
 def test_a_folder_of_a_back_end_is_taken_too(tmp_path):

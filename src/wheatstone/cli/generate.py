@@ -28,8 +28,8 @@ class Options:
     rule: str = "adaptive"
     """Disparity rule: adaptive, uniform, fixed, rig, with settings as in fixed:share=0.05."""
     synthesizer: str = "embedded"
-    """What paints the holes: embedded, rows, classical, background, inpainting, genstereo, a folder, a Hub id, or PRESET=PATH;
-    edge-aware=NAME[=PATH] keeps mixed rims and the foreground out of what NAME paints (rows, unless named)."""
+    """What paints the holes: embedded, rows, smooth-rows, classical, background, inpainting, genstereo, a folder, a Hub id, or
+    PRESET=PATH; edge-aware=NAME[=PATH] keeps mixed rims and the foreground out of what NAME paints (default smooth-rows)."""
     disparity_dir: str | None = None
     """Folder of disparity in pixels, instead of depth and rule: for a/cat.jpg it holds a/cat.pfm, .npy, .npz or .png. What a file
     does not know (NaN, infinity, 0 in a PNG) stays unknown and is painted."""

@@ -1,6 +1,5 @@
 """What several verbs share about parts: loading NAME or NAME=PATH, choosing a device, saying what a licence forbids."""
 
-import re
 import sys
 from typing import Any
 
@@ -20,16 +19,16 @@ def load_part(loader: Any, text: str, settings: dict[str, Any]) -> Any:
         CheckpointError: weights that are missing or do not fit.
     """
     from wheatstone.errors import InputError
+    from wheatstone.synthesis.registry import split_place, unknown_setting
 
-    name, _, weights = text.partition("=")
+    name, weights = split_place(text)
     given = {key: value for key, value in settings.items() if value is not None}
     try:
-        return loader(name, weights=weights or None, **given)
+        return loader(name, weights=weights, **given)
     except TypeError as error:
-        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if unknown is None or unknown[1] not in given:
+        if (unknown := unknown_setting(error, given)) is None:
             raise
-        raise InputError(f"{name!r} has no setting --{unknown[1].replace('_', '-')}") from error
+        raise InputError(f"{name!r} has no setting --{unknown.replace('_', '-')}") from error
 
 
 def pick_device(name: str) -> str:

@@ -5,8 +5,11 @@ Mono2Stereo (Wang, Liang, Li, Fu; arXiv 2411.09151), stage one. What is publishe
 """
 
 import dataclasses
+import inspect
 import json
+import re
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,35 +22,13 @@ from wheatstone.errors import CheckpointError, InputError
 from wheatstone.synthesis.base import ViewSynthesizer
 from wheatstone.synthesis.composition import HoleFiller, WarpedView
 from wheatstone.synthesis.edge_view import RimRule, close_foreground, open_rim
-from wheatstone.synthesis.push_pull import push_pull
-from wheatstone.synthesis.registry import PRESETS, load_synthesizer
-from wheatstone.synthesis.rows import RowSynthesizer, WarpSynthesizer, fill_rows
+from wheatstone.synthesis.registry import PRESETS, load_synthesizer, split_place
+from wheatstone.synthesis.rows import RowSynthesizer, SmoothRows, WarpSynthesizer
 
-__all__ = ["EdgeAware", "SmoothRows", "load"]
+__all__ = ["EdgeAware", "load"]
 
 _BACKEND_FOLDER = "backend"
-
-
-class SmoothRows(RowSynthesizer):
-    """Continue the background along the rows, and smooth what was copied far by push-pull, which leaves no streaks.
-
-    Only copies count, with a weight that falls with the distance they were copied over; so no colour of the foreground enters.
-
-    Args:
-        fade: distance in px at which the weight has fallen to 1 / e.
-    """
-
-    name = "rows"
-
-    def __init__(self, fade: float = 4.0) -> None:
-        if not fade > 0:
-            raise InputError(f"rows fade over a positive distance, got {fade}")
-        self.config = {"fade": float(fade)}
-
-    def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:  # noqa: ARG002 (nothing random)
-        """Copy along the rows, then smooth."""
-        rows = fill_rows(warped)
-        return push_pull(rows.image, torch.exp(-rows.distance / self.config["fade"]).masked_fill(~warped.hole, 0))
+_NO_FILLER = "edge-aware fills by a part that paints the holes of a warp, which {!r} is not"
 
 
 class EdgeAware(HoleFiller):
@@ -67,9 +48,7 @@ class EdgeAware(HoleFiller):
     def __init__(self, backend: ViewSynthesizer | None = None, rule: RimRule | None = None) -> None:
         backend = SmoothRows() if backend is None else backend
         if not isinstance(backend, HoleFiller) or isinstance(backend, (WarpSynthesizer, EdgeAware)):
-            raise InputError(
-                f"edge-aware fills by a part that paints the holes of a warp, which {backend.name!r} is not"
-            )
+            raise InputError(_NO_FILLER.format(backend.name))
         rule = RimRule() if rule is None else rule
         if rule.closed is None and backend.tells_sides:  # it was made with the foreground in sight
             rule = dataclasses.replace(rule, closed=0)
@@ -112,22 +91,23 @@ class EdgeAware(HoleFiller):
 
         Args:
             folder: where it was written.
-            changes: fields of `RimRule` that replace those saved; others go to the back-end.
+            changes: fields of `RimRule` that replace those saved; others, and `official`, go to the back-end.
+
+        Raises:
+            CheckpointError: no such folder, or another part's.
+            InputError: a setting that neither has.
         """
         folder = Path(folder)
         saved = load_json(folder / "config.json")
         if (found := saved.pop("wheatstone", None)) != cls.name:
             raise CheckpointError(f"{folder}/config.json: holds a {found!r}, not a {cls.name!r}")
-        name = saved.pop("backend", None)
+        saved.pop("backend", None)  # for the reader of the file: what lies in the folder below says it too
         rule, others = _split(changes)
         if unknown := set(saved) - {field.name for field in dataclasses.fields(RimRule)}:
             raise CheckpointError(
                 f"{folder}/config.json: {min(unknown)!r} is no setting of {cls.name!r} of this version"
             )
-        if name == SmoothRows.name:
-            backend: Any = SmoothRows.from_pretrained(folder / _BACKEND_FOLDER, **others)
-        else:
-            backend = load_synthesizer(str(folder / _BACKEND_FOLDER), **others)
+        backend = load_synthesizer(str(folder / _BACKEND_FOLDER), **others)
         return cls(backend, RimRule(**{**saved, **rule}))
 
 
@@ -136,28 +116,45 @@ def load(name: str, weights: str | Path | None = None, official: bool = False, *
 
     Args:
         name: the preset.
-        weights: the back-end as on the command line, `rows` (default), `classical`, `embedded`, `inpainting=PATH`, any
-            other preset that fills holes, or a folder: of a back-end, or one that `EdgeAware.save_pretrained` wrote.
+        weights: the back-end as on the command line, `smooth-rows` (default, `rows` means it too), `classical`, `embedded`,
+            `inpainting=PATH`, any other preset that fills holes, or a folder: of a back-end, or one that
+            `EdgeAware.save_pretrained` wrote.
         official: handed to the back-end; of the rim nothing was published that could be reproduced.
-        options: fields of `RimRule`, `fade` of the rows, and settings of the back-end.
+        options: fields of `RimRule`, and settings of the back-end.
 
     Raises:
-        InputError: an unknown back-end.
+        InputError: an unknown back-end, one that does not fill holes, or a setting that neither has.
         CheckpointError: weights that are missing or do not fit.
     """
     text = str(weights or SmoothRows.name)
-    backend, _, place = text.partition("=")
-    rule, others = _split(options)
-    if backend == SmoothRows.name and not place:
-        return EdgeAware(SmoothRows(**others), RimRule(**rule))
-    if backend in PRESETS and backend != name:
-        part: Any = load_synthesizer(backend, weights=place or None, official=official, **others)
-        return EdgeAware(part, RimRule(**rule))
     header = Path(text) / "config.json"
-    if header.is_file() and load_json(header).get("wheatstone") == EdgeAware.name:
-        return EdgeAware.from_pretrained(text, **options)
-    part = load_synthesizer(text, official=official, **others)
+    if text not in PRESETS and header.is_file() and load_json(header).get("wheatstone") == name:
+        return EdgeAware.from_pretrained(text, **options, **({"official": True} if official else {}))
+    rule, others = _split(options)
+    backend, place = split_place(text)
+    if backend not in PRESETS:
+        return EdgeAware(load_synthesizer(text, official=official, **others), RimRule(**rule))
+    # plain copies streak behind an edge: whoever wants them hands `EdgeAware` the part itself
+    backend = SmoothRows.name if backend == RowSynthesizer.name else backend
+    if backend == name or not _fills_holes(backend):
+        raise InputError(_NO_FILLER.format(backend))
+    try:
+        part: Any = load_synthesizer(backend, weights=place, official=official, **others)
+    except (InputError, CheckpointError) as error:
+        raise type(error)(_as_typed(str(error), backend)) from error
     return EdgeAware(part, RimRule(**rule))
+
+
+def _fills_holes(preset: str) -> bool:
+    """Whether a preset's `load` says that it returns a filler of holes, which is known before its weights are looked for."""
+    made = inspect.signature(import_module(PRESETS[preset]).load).return_annotation
+    return issubclass(made, HoleFiller)
+
+
+def _as_typed(message: str, backend: str) -> str:
+    """A back-end's message in which the advice to write NAME=PATH is what must be written here."""
+    message = re.sub(r"(?<![\w.-])(?!weights=)[\w.-]+=(?=PATH|FOLDER)", f"edge-aware={backend}=", message)
+    return message.replace("weights=PATH", f"weights='{backend}=PATH'")
 
 
 def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,6 +13,13 @@ from wheatstone.synthesis.registry import PRESETS
 __all__ = ["load"]
 
 _GENSTEREO_FILE = "denoising_unet.pth"
+# parts that are settings alone
+_WEIGHTLESS = {
+    "rows": "RowSynthesizer",
+    "smooth-rows": "SmoothRows",
+    "warp": "WarpSynthesizer",
+    "classical": "ClassicalSynthesizer",
+}
 # pipeline classes in `model_index.json` whose components the inpainting synthesizer takes
 _INPAINTING = ("StereoGen", "StableDiffusionInpaintPipeline")
 
@@ -32,7 +39,7 @@ def load(name: str, weights: str | Path | None = None, official: bool = False, *
     folder = resolve_pipeline(name, weights)
     part = _part_of(folder)
     module = import_module(PRESETS[part])
-    kind = {"rows": "RowSynthesizer", "warp": "WarpSynthesizer", "classical": "ClassicalSynthesizer"}.get(part)
+    kind = _WEIGHTLESS.get(part)
     if part == "background":
         kind, options = "BackgroundSynthesizer", options | ({"official": True} if official else {})
     synthesizer: ViewSynthesizer

@@ -1,12 +1,14 @@
-"""Presets `rows` and `warp`: second views without any weights.
+"""Presets `rows`, `smooth-rows` and `warp`: second views without any weights.
 
 `rows` continues the background: a hole opens beside a nearer thing, so what belongs into it is what lies behind, and that is
-the known pixel of the row on the side with the smaller disparity. `warp` leaves holes black.
+the known pixel of the row on the side with the smaller disparity. `smooth-rows` also averages what was
+copied far. `warp` leaves holes black.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,8 +17,9 @@ from torch import Tensor
 from wheatstone.errors import InputError
 from wheatstone.geometry import hole_ends
 from wheatstone.synthesis.composition import HoleFiller, WarpedView
+from wheatstone.synthesis.push_pull import push_pull
 
-__all__ = ["RowFill", "RowSynthesizer", "WarpSynthesizer", "fill_rows", "load"]
+__all__ = ["RowFill", "RowSynthesizer", "SmoothRows", "WarpSynthesizer", "fill_rows", "load"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,31 @@ class RowSynthesizer(HoleFiller):
         return fill_rows(warped).image
 
 
+class SmoothRows(RowSynthesizer):
+    """Continue the background along the rows, and smooth what was copied far by push-pull, which leaves no streaks.
+
+    Only copies count, with a weight that falls with the distance they were copied over; so no colour of the foreground enters.
+
+    Args:
+        fade: distance in px at which the weight has fallen to 1 / e.
+
+    Raises:
+        InputError: a distance that is not positive.
+    """
+
+    name = "smooth-rows"
+
+    def __init__(self, fade: float = 4.0) -> None:
+        if not fade > 0:
+            raise InputError(f"rows fade over a positive distance, got {fade}")
+        self.config = {"fade": float(fade)}
+
+    def fill(self, warped: WarpedView, generators: Sequence[torch.Generator] | None = None) -> Float[Tensor, "B 3 H W"]:  # noqa: ARG002 (nothing random)
+        """Copy along the rows, then smooth."""
+        rows = fill_rows(warped)
+        return push_pull(rows.image, torch.exp(-rows.distance / self.config["fade"]).masked_fill(~warped.hole, 0))
+
+
 class WarpSynthesizer(HoleFiller):
     """Warp only: holes stay black."""
 
@@ -106,8 +134,9 @@ class WarpSynthesizer(HoleFiller):
         return warped.image
 
 
-def load(name: str, weights: str | Path | None = None, official: bool = False) -> HoleFiller:  # noqa: ARG001 (no original)
-    """Make the preset `rows` or `warp`; neither has weights, a published original, or options."""
+def load(name: str, weights: str | Path | None = None, official: bool = False, **options: Any) -> HoleFiller:  # noqa: ARG001 (no original)
+    """Make the preset `rows`, `smooth-rows` (option `fade`) or `warp`; none has weights or a published original."""
     if weights is not None:
         raise InputError(f"the synthesizer {name!r} has no weights to load from {weights}")
-    return WarpSynthesizer() if name == "warp" else RowSynthesizer()
+    kinds: dict[str, type[HoleFiller]] = {kind.name: kind for kind in (RowSynthesizer, SmoothRows, WarpSynthesizer)}
+    return kinds[name](**options)
