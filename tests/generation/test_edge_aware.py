@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from tests.diffusion.tiny import write_pipeline
 from tests.generation.parts import make_photo, make_photos
 from torch.nn import functional
 
@@ -18,6 +19,7 @@ from wheatstone.generation import CleanUp, DisparityFolder, StereoGenerator, gen
 from wheatstone.geometry import clean_disparity, sharpen_disparity
 from wheatstone.samples import Depth, Origin, image_batch
 from wheatstone.synthesis import load_synthesizer
+from wheatstone.synthesis.edge_aware import EdgeAware
 
 
 class Block(DepthEstimator):
@@ -98,6 +100,20 @@ def test_the_command_line_names_back_end_and_clean_up(tmp_path, capsys):
     assert "warp" in capsys.readouterr().err
     assert _run(*call, tmp_path / "c", "--synthesizer", "edge-aware", "--steps", "3") == 2
     assert "--steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("backend", ["embedded", "inpainting"])
+def test_the_licence_is_that_of_the_painter(tmp_path, backend):
+    weights = None
+    if backend == "inpainting":
+        write_pipeline(tmp_path / "pipeline")
+        weights = tmp_path / "pipeline"
+    plain = load_synthesizer(backend, weights=weights)
+    plain.source = {"inpainting": "stereogen"}.get(backend, plain.source)  # as fetched from its address
+    expected = StereoGenerator("row-prior", UniformPixels(20.0, 21.0), plain).parts["synthesizer"]["licence"]
+    assert expected
+    part = StereoGenerator("row-prior", UniformPixels(20.0, 21.0), EdgeAware(plain)).parts["synthesizer"]
+    assert (part["part"], part["licence"]) == ("edge-aware", expected)
 
 
 def test_clean_up_is_one_of_two_methods():

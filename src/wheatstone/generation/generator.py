@@ -33,6 +33,7 @@ from wheatstone.samples import Depth, StereoSample, View, image_batch, to_uint8
 from wheatstone.seeding import generator_for
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.base import ViewSynthesizer
+from wheatstone.synthesis.edge_aware import EdgeAware
 
 __all__ = ["PLACEHOLDER_NOTE", "CleanUp", "StereoGenerator", "load_photo", "torch_threads"]
 
@@ -356,5 +357,8 @@ def _batch_size(part: Part, batch: int) -> int:
 
 
 def _licence(part: Part, role: str) -> str | None:
+    """What the table says of the part, or of the one that it lets paint."""
+    if isinstance(part, EdgeAware):
+        return _licence(part.backend, role)
     entry = model_entry(part.source, role) or model_entry(part.name, role)
     return entry.licence if entry else None
