@@ -17,6 +17,8 @@ from wheatstone.generation.discovery import find_photos
 from wheatstone.generation.generator import CleanUp
 from wheatstone.geometry import forward_warp
 from wheatstone.samples import StereoSample
+from wheatstone.synthesis import load_synthesizer
+from wheatstone.synthesis.genstereo import GenStereo, small_networks
 from wheatstone.training.order import DataSource
 from wheatstone.training.pictures import EstimatedPictures, PhotoImages, Picture, Pictures, degraded_depth
 from wheatstone.training.stereo_data import DatasetPairs, MadePairs, made_pairs, stereo_pairs
@@ -82,6 +84,18 @@ def test_a_made_pair_is_the_warp_of_the_picture_outside_its_holes():
     assert (sample.views["right"] * sample.hole).abs().sum() > 0  # painted
     assert (sample.confidence == 0.25).all()
     assert sample.disparity.max().item() == pytest.approx(6.4)
+
+
+def test_the_fill_may_be_typed_as_for_generate(tmp_path):
+    source = made_pairs(Boxes(), {"crop": (48, 64)}, fill="edge-aware=embedded")
+    assert source.filler.fingerprint() == load_synthesizer("edge-aware", weights="embedded").fingerprint()
+    assert source.clean_up.method == "edge-aware"
+    load_synthesizer("classical", radius=2.0).save_pretrained(tmp_path / "painter")
+    source = made_pairs(Boxes(), {"crop": (48, 64)}, fill=f"edge-aware={tmp_path / 'painter'}")
+    assert source.filler.backend.config["radius"] == 2.0
+    GenStereo(small_networks(0)).save_pretrained(tmp_path / "genstereo")
+    with pytest.raises(InputError, match="edge-aware=NAME"):
+        made_pairs(Boxes(), {"crop": (48, 64)}, fill=f"genstereo={tmp_path / 'genstereo'}")
 
 
 def test_every_epoch_has_another_scale_and_the_same_draws_give_the_same_pair():

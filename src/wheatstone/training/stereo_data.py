@@ -26,6 +26,7 @@ from wheatstone.samples import StereoSample, image_batch
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.background import cut_window, transfer_colour
 from wheatstone.synthesis.composition import HoleFiller, WarpedView, warp_left
+from wheatstone.synthesis.registry import split_place
 from wheatstone.training.order import DataSource
 from wheatstone.training.pictures import Picture, Pictures, photo_pictures, scene_pictures, without_confidence
 from wheatstone.training.scene_pairs import scene_pairs
@@ -33,6 +34,7 @@ from wheatstone.training.scene_pairs import scene_pairs
 __all__ = ["DatasetPairs", "MadePairs", "check_making", "made_pairs", "stereo_pairs", "window_of"]
 
 BACKGROUND = "background"
+_FILLS = "background, rows, smooth-rows, embedded, classical, edge-aware, edge-aware=NAME or warp"
 
 _WHAT_TO_GIVE = (
     "name with --data a folder that `wheatstone generate` wrote, MfS35K, NAME=PATH of a public data set, scenes=SEED:COUNT to "
@@ -279,7 +281,7 @@ def made_pairs(
         rule: as typed for `generate`: `adaptive`, `uniform:low_px=50,high_px=192`, ...; or its parts
             between the commas.
         fill: `background` for another picture, else the name of a synthesizer that warps and fills (`rows`, `embedded`,
-            `classical`, `edge-aware`, `warp`, ...).
+            `classical`, `edge-aware`, `warp`, ...), or NAME=PATH as typed for `generate` (`edge-aware=embedded`).
         dilate: see `CleanUp`.
         threshold: see `CleanUp`; None is the method's own.
         method: see `CleanUp`; None fits the filler: `edge-aware` for the filler of that name, else `slope`.
@@ -294,9 +296,10 @@ def made_pairs(
     """
     filler: HoleFiller | None = None
     if fill != BACKGROUND:
-        synthesizer = load_synthesizer(fill)
+        name, place = split_place(fill)
+        synthesizer = load_synthesizer(name, weights=place)
         if not isinstance(synthesizer, HoleFiller):
-            raise InputError(f"{fill!r} does not warp and fill; choose background, rows, embedded, classical or warp")
+            raise InputError(f"{fill!r} does not warp and fill; choose {_FILLS}")
         filler = synthesizer
     if not confident:
         pictures = without_confidence(pictures)
