@@ -1,4 +1,4 @@
-"""Edge-aware filling against the plain filling of the same back-end, on pairs whose real right view is known.
+"""Edge-aware filling against the plain filling by the same part, on pairs whose real right view is known.
 
     python benchmarks/edge_aware.py --scenes 930000:16
     WHEATSTONE_DATA=ROOT python benchmarks/edge_aware.py --data stereo-mini-dense
@@ -10,8 +10,11 @@ Left views are warped twice: by the true disparity, and by one that is blurred a
 whose edges are then cleaned as `generate` does by default: by slope for the plain part, edge-aware for the edge-aware one. With
 true disparity nothing is cleaned. All methods are judged at the same places, which the true disparity decides: PSNR in the holes
 inside the image; PSNR in the rim (`hole_rim`, 5 px on both sides of their outline) and in its known pixels alone; gradient
-energy in the holes over that of the truth; share of mixed colours (`mixed_colours`). Two more rows of the first back-end take
-one step away: `label` has edge-aware disparity and the plain fill, `rim` the plain disparity and the edge-aware fill.
+energy in the holes over that of the truth; share of mixed colours (`mixed_colours`).
+
+`NAME` is the painter alone, `NAME, edge-aware` is `EdgeAware` around that very part: `rows` copies in both, and `smooth-rows` is
+what `edge-aware` takes unless told otherwise. Two more rows of the first back-end take one step away: `label` has edge-aware
+disparity and the plain fill, `rim` the plain disparity and the edge-aware fill.
 
 Scenes 900500 to 900515 chose the settings; report others.
 """
@@ -48,12 +51,15 @@ from wheatstone.samples import Origin, to_uint8
 from wheatstone.synthesis import load_synthesizer
 from wheatstone.synthesis.base import ViewSynthesizer
 from wheatstone.synthesis.composition import warp_left
+from wheatstone.synthesis.edge_aware import EdgeAware
+from wheatstone.synthesis.edge_view import RimRule
+from wheatstone.synthesis.registry import split_place
 from wheatstone.viewing import contact_sheet
 
 LEAST_RIM = 200  # pixels: an image with fewer says nothing
 FIGURES = ("PSNR holes", "PSNR rim", "known rim")
 PROFILE, PROFILE_STEP, PROFILE_SURFACE = 5, 3.0, 1.5  # px
-BACKENDS = ("rows", "classical", "embedded")
+BACKENDS = ("smooth-rows", "rows", "classical", "embedded")
 Clean = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -137,12 +143,11 @@ def _measure(options: argparse.Namespace) -> None:
 
 
 def _painters(backend: str, options: argparse.Namespace) -> tuple[ViewSynthesizer, ViewSynthesizer]:
-    """The plain part and the edge-aware one around it."""
+    """The plain part and the edge-aware one around it: one painter, so that nothing else differs."""
     settings = {"steps": options.steps} if options.steps else {}
-    name, _, place = backend.partition("=")
-    plain = load_synthesizer(name, weights=place or None, device=options.device, **settings)
-    closed = {} if options.closed is None else {"closed": options.closed}
-    return plain, load_synthesizer("edge-aware", weights=backend, device=options.device, **settings, **closed)
+    name, place = split_place(backend)
+    plain = load_synthesizer(name, weights=place, device=options.device, **settings)
+    return plain, EdgeAware(plain, RimRule(closed=options.closed))
 
 
 def _measure_one(
@@ -157,10 +162,10 @@ def _measure_one(
     results["true"].setdefault("the real view", Scores()).add(truth.real, truth, where)
     ways: list[tuple[str, str, str, Clean, int]] = []
     for backend in painters:
-        ways += [("true", backend, backend, _as_it_is, 0), ("true", f"edge-aware={backend}", backend, _as_it_is, 1)]
+        ways += [("true", backend, backend, _as_it_is, 0), ("true", f"{backend}, edge-aware", backend, _as_it_is, 1)]
         if blur > 0:
             slope, sharp = CleanUp(), CleanUp.fitting(painters[backend][1])
-            ways += [("blurred", backend, backend, slope, 0), ("blurred", f"edge-aware={backend}", backend, sharp, 1)]
+            ways += [("blurred", backend, backend, slope, 0), ("blurred", f"{backend}, edge-aware", backend, sharp, 1)]
             if backend == next(iter(painters)):
                 ways += [
                     ("blurred", f"{backend}, label", backend, sharp, 0),
@@ -176,7 +181,7 @@ def _measure_one(
         results[kind].setdefault(label, Scores()).add(image, truth, where)
         made[kind, label] = image
     for backend in painters:
-        picture.offer(backend, truth, made["true", backend], made["true", f"edge-aware={backend}"])
+        picture.offer(backend, truth, made["true", backend], made["true", f"{backend}, edge-aware"])
 
 
 def _profile(name: str, truths: Sequence[ViewTruth]) -> None:
@@ -223,7 +228,7 @@ def _print(kind: str, ways: Mapping[str, Scores]) -> None:
     print(f"| {kind} disparity | {' | '.join(FIGURES)} | gradient | mixed % | rim against plain | wins |")
     print("|---|" + "---|" * (len(FIGURES) + 4))
     for label, scores in ways.items():
-        backend = label.removeprefix("edge-aware=").partition(",")[0]
+        backend = label.removesuffix(", edge-aware").removesuffix(", label").removesuffix(", rim")
         against = wins = ""
         if label != backend and backend in ways:
             gain = np.array(
@@ -278,7 +283,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scenes", default="930000:16", help="SEED:COUNT of rendered worlds")
     parser.add_argument("--data", help="a data set instead, for example stereo-mini-dense or middlebury-2014=ROOT")
     parser.add_argument("--size", type=int, nargs=2, default=(240, 400), help="height and width of scenes")
-    parser.add_argument("--backends", nargs="+", default=list(BACKENDS), help="what fills, as after edge-aware=")
+    parser.add_argument("--backends", nargs="+", default=list(BACKENDS), help="what fills, NAME or NAME=PATH")
     parser.add_argument("--blur", type=float, default=2.0, help="px; 0 leaves the blurred disparity out")
     parser.add_argument("--steps", type=int, help="of a diffusion back-end")
     parser.add_argument("--closed", type=int, help="px around holes within which the foreground is closed; 0 opens it")
