@@ -23,7 +23,8 @@ from wheatstone.evaluation import (
 from wheatstone.evaluation.framing import as_saved, centre_square, compared_at, in_8_bits, resized_view
 from wheatstone.evaluation.protocols import SkippedItem
 from wheatstone.geometry import forward_warp, open_mask
-from wheatstone.samples import Depth, StereoSample, View
+from wheatstone.matching import StereoMatcher
+from wheatstone.samples import Depth, Match, StereoSample, View
 from wheatstone.synthesis import ViewSynthesizer, load_synthesizer
 
 
@@ -258,6 +259,45 @@ def test_frames_of_films_need_no_truth_and_get_scale_and_offset():
     assert float((truth.disparity[0] - (sample.disparity - 12)).abs().median()) < 0.5
     report = evaluate(load_synthesizer("rows"), [film], protocol=protocol)
     assert any("one scale and one offset a pair" in remark for remark in report.remarks)
+
+
+class _Nowhere(StereoMatcher):
+    """Answers 0 everywhere."""
+
+    name = "nowhere"
+
+    def __init__(self):
+        self.config = {}
+
+    def __call__(self, left, right, iterations=None, *, initial=None, all_iterations=False):
+        return Match(torch.zeros_like(left[:, :1]))
+
+
+def test_the_matcher_finds_what_was_asked_for_behind_the_screen_or_is_not_judged_there():
+    sample = _sample(size=(64, 160))
+    depth = _TrueDepth(sample.disparity)
+    disparity = sample.disparity - 6  # -4 behind, 2 before the screen
+    warp = forward_warp(sample.views["left"][None], disparity[None])
+    film = replace(sample, views={**sample.views, "right": warp.image[0]}, disparity=None, valid=None)
+    protocol = synthesis_protocol("mono2stereo", depth=depth, lpips=None)
+    report = evaluate(load_synthesizer("rows"), [film], protocol=protocol)
+    assert report.mean("rows", "consistency/bad") < 0.05
+    assert report.mean("identity", "consistency/bad") > 0.9
+    assert any("sgbm searches from -" in remark for remark in report.remarks)
+    blind = evaluate(load_synthesizer("rows"), [film], protocol=replace(protocol, matcher=_Nowhere()))
+    assert any("1 of 1 items" in remark and "nowhere is judged" in remark for remark in blind.remarks)
+    figures = blind.rows[0].figures
+    truth = protocol.truth(film)
+    assert figures["consistency/pixels"] == int((truth.visible & (truth.disparity >= 0)).sum())
+    near = evaluate(load_synthesizer("rows"), [sample])
+    assert not any("negative" in remark for remark in near.remarks)
+
+
+def test_ways_to_fit_depth_are_checked():
+    with pytest.raises(InputError, match="fit"):
+        SynthesisProtocol(depth=load_depth("row-prior"), fit="cubic")
+    with pytest.raises(InputError, match="depth"):
+        SynthesisProtocol(fit="affine")
 
 
 class _TrueDepth(DepthEstimator):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wheatstone.depth import DepthEstimator
 from wheatstone.errors import CheckpointError, InputError
-from wheatstone.evaluation.consistency import pair_consistency
+from wheatstone.evaluation.consistency import judged_by, pair_consistency
 from wheatstone.evaluation.framing import as_saved, centre_square, compared_at, in_8_bits, resized_view
 from wheatstone.evaluation.perceptual import Lpips, LpipsNet, load_lpips
 from wheatstone.evaluation.protocols import SkippedItem
@@ -66,7 +66,7 @@ class SynthesisProtocol:
         name: what to call it in a table.
         depth: take the disparity from this estimator instead of the truth, which is then not looked at: inverse depth between 0
             (farthest) and 1 (nearest pixel), edges cleaned as `generate` does, times one scale a pair (`fit_scale`).
-        fit: what is found for a pair's estimated depth: its `scale`, or scale and offset (`affine`, `fit_affine`), for films.
+        fit: what is found for a pair's estimated depth: its `scale`, or for films scale and offset (`affine`, `fit_affine`).
         min_density: leave out pairs with less known truth: their holes are gaps of the truth.
         count_unknown: also score cells where pixels of unknown disparity may belong. By default a hole counts only if no
             pixel of unknown truth would land there with the disparity of its nearest known neighbour in the row, left or right.
@@ -80,7 +80,8 @@ class SynthesisProtocol:
             to a square of this side (bicubic); SSIM averages blocks of pixels until about 256 are left a side. None: as it is.
         lpips: network of LPIPS, or None to leave it out.
         matcher: a frozen matcher that looks for the disparity asked for in (left, generated right), or None. Semi-global
-            matching whatever the library's default is: it learned nothing that a synthesizer learned too.
+            matching whatever the library's default is: it learned nothing that a synthesizer learned too. What it does
+            where that disparity is negative: see `judged_by`.
         official: the slips of published scripts. GenStereo's, where `crop` is on: the disparity is cut one column further left
             than the views where the margin is odd, and unknown truth counts as known and 0. Mono2Stereo's: SIoU by
             differences that wrap at 256, and the PSNR of such differences in a column of its own.
@@ -89,7 +90,7 @@ class SynthesisProtocol:
 
     name: str = "wheatstone"
     depth: DepthEstimator | None = None
-    fit: Literal["scale", "affine"] = "scale"
+    fit: str = "scale"
     min_density: float = 0.9
     count_unknown: bool = False
     square: int | None = None
@@ -110,6 +111,10 @@ class SynthesisProtocol:
         """
         if min(self.square or 16, self.compare_at or 16) < 16:
             raise InputError(f"views need sides of at least 16 px, got {self.square} and {self.compare_at}")
+        if self.fit not in ("scale", "affine"):
+            raise InputError(f"unknown fit {self.fit!r}: use scale or affine")
+        if self.fit == "affine" and self.depth is None:
+            raise InputError("fit 'affine' finds scale and offset of an estimator's depth: give one as depth")
         if not 0 <= self.min_density <= 1 or self.opening % 2 != 1:
             raise InputError(f"needs min_density in 0..1 and an odd opening: {self.min_density}, {self.opening}")
 
@@ -229,7 +234,10 @@ class SynthesisProtocol:
             scored = ~cells_of_unknown(disparity, valid)
         warped = forward_warp(torch.zeros_like(disparity), disparity, valid, self.warp)
         hole = ~open_mask(~warped.hole, (1, self.opening))
-        return ViewTruth(left, disparity, valid, real, scored, hole, valid & warped.visible, share, notes)
+        visible = valid & warped.visible
+        if self.matcher is not None and (note := judged_by(self.matcher, disparity, visible).note):
+            notes = (*notes, note)
+        return ViewTruth(left, disparity, valid, real, scored, hole, visible, share, notes)
 
     def score(self, view: View, truth: ViewTruth) -> dict[str, float]:
         """All figures of one pair, and the gradient energies that `pooled` adds up."""
