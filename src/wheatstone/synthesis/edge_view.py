@@ -80,6 +80,9 @@ def contaminated(
     On each side up to `rule.background` or `rule.foreground` pixels are looked at, and the first ones beyond stand for the pure
     colours F and B. A pixel of colour c mixes if c - B holds at least the share `rule.mixture` of F - B (or the other way round
     on the near side).
+
+    Edges should be steps (`geometry.sharpen_disparity`). Pixels within the slope of an edge that was left soft are never marked,
+    however mixed: exact disparity has surfaces as steep and as narrow, and repainting those costs more than it mends.
     """
     if baseline < 0:
         flipped = None if valid is None else valid.flip(-1)
