@@ -142,3 +142,9 @@ def test_errors():
 def test_resize_needs_a_size(size, mode):
     with pytest.raises(InputError, match="cannot resize"):
         resize_disparity(torch.ones(1, 1, 4, 5), size, mode=mode)
+
+
+def test_a_transposed_map_is_refilled_like_its_copy():
+    values = torch.rand(1, 1, 12, 9, generator=torch.Generator().manual_seed(3)).transpose(-1, -2)
+    replace = values > 0.7
+    assert torch.equal(nearest_refill(values, replace), nearest_refill(values.contiguous(), replace.contiguous()))

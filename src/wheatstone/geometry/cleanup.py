@@ -72,7 +72,7 @@ def nearest_refill(values: Float[Tensor, "B C H W"], replace: Bool[Tensor, "B 1 
     returned as it is. The search runs on the CPU, whatever the device, so that results do not depend on it.
     """
     height, width = values.shape[-2:]
-    result = values.clone()
+    result = values.clone(memory_format=torch.contiguous_format)
     for item, mask in enumerate(replace[:, 0].cpu().numpy()):
         if not mask.any() or mask.all():
             continue
