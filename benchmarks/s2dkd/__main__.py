@@ -277,6 +277,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--development: at most {MOST_DEVELOPMENT}; beyond lie the fresh scenes")
     if options.minutes <= 0 or options.lr <= 0 or options.blur < 0:
         parser.error("--minutes and --lr must be positive, --blur not negative")
+    if options.picture is not None and not (options.keep or options.report):
+        parser.error("--picture draws with the weights: give --keep, too")
     if options.crop[0] % CROP_MULTIPLE or options.crop[1] % CROP_MULTIPLE:
         parser.error(f"the sides of --crop must be multiples of {CROP_MULTIPLE}")
     return options

@@ -21,13 +21,14 @@ PLAIN = {
 """Rows without a teacher."""
 
 TEACHERS = {"spoilt": "spoilt true depth", "estimated": "embedded depth"}
-DEFAULT = "kl_spatial"
 NARROW, SHIPPED = "narrow", "shipped"
 SHIPPED_MATCHER = Build("wheatstone.matching.embedded:EmbeddedMatcher", {"start": "none"})
 """The matcher that ships, without semi-global matching to start from, which would hand its own edges through."""
 
 _PLAIN_TEACHER = "none"
 _FIRST, _SECOND = recipes["mono2stereo-pretrain-small"], recipes["mono2stereo-finetune-small"]
+DEFAULT: str = _SECOND.objective().variant
+"""The form that the recipes train with."""
 
 
 @dataclass(frozen=True)

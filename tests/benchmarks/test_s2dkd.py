@@ -1,6 +1,10 @@
 import json
+import shutil
 
 import pytest
+from PIL import Image
+
+from wheatstone.training import recipes
 
 TINY = "--steps 1 --pretrain-steps 1 --pretrain-scenes 2 --seeds 1 --scenes 2 --development 1 --tests 1 --batch 1 --crop 32,64"
 FEW = "--matcher narrow --size 48,80 --spacing 1 --variants kl_spatial gradient --estimated-variants --no-dense"
@@ -53,6 +57,7 @@ def test_tiny_series_prints_its_tables_and_goes_on_where_it_stopped(tmp_path, ca
         ("--set steps=all", "is not JSON"),
         ("--set force=1", "no such variant or setting"),
         ("--variants best", "invalid choice"),
+        ("--picture students.png", "give --keep, too"),
         ("--tests 0", "only --workers, --mixed and --first-seed may be 0"),
     ],
 )
@@ -62,3 +67,17 @@ def test_wrong_options_are_named_before_anything_is_made(tmp_path, capsys, main,
     assert stop.value.code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_picture_shows_the_students_if_their_weights_were_kept(tmp_path, capsys, main):
+    variant = recipes["mono2stereo-finetune-small"].objective().variant
+    few = f"--matcher narrow --size 48,80 --spacing 1 --variants {variant} --estimated-variants --no-dense"
+    place = tmp_path / "students.png"
+    command = [str(tmp_path / "out"), *TINY.split(), *few.split(), "--picture", str(place)]
+    assert main([*command, "--keep"]) == 0
+    with Image.open(place) as picture:
+        assert picture.size == (5 * 80 + 4 * 6, 3 * 48 + 2 * 6)
+    shutil.rmtree(tmp_path / "out" / "runs")
+    capsys.readouterr()
+    assert main([*command, "--report"]) == 2
+    assert "make the series with --keep" in capsys.readouterr().err
