@@ -229,7 +229,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="what is fine-tuned: the narrow one after the first stage, or the one that ships, without its start",
     )
     what.add_argument("--variants", nargs="*", choices=known, default=known, help="with the spoilt true depth")
-    what.add_argument("--estimated-variants", nargs="*", choices=known, default=["kl_spatial"])
+    what.add_argument("--estimated-variants", nargs="*", choices=known, default=[DEFAULT])
     what.add_argument("--no-dense", dest="dense", action="store_false", help="leave the row with dense truth out")
     what.add_argument("--spacing", type=float, default=3.0, help="of the scan lines, degrees")
     what.add_argument("--step", type=float, default=1.2, help="of the shots along a line, degrees")

@@ -31,7 +31,9 @@ def test_the_recipes_carry_the_numbers_of_the_page():
     assert parse_rule(FIRST.data.options["rule"]).max_px(1000) == pytest.approx(350.0)
     assert (SECOND.steps, SECOND.optimiser.lr) == (20_000, FIRST.optimiser.lr / 10)
     loss = SECOND.objective()
-    assert (loss.variant, loss.ramp, loss.where) == ("kl_spatial", 0.1, "unlabelled")
+    assert (loss.variant, loss.steps, loss.ramp, loss.where) == ("pearson", "all", 0.1, "unlabelled")
+    assert loss.gradient_target == 0.2
+    assert recipes["mono2stereo-finetune-small"].objective().gradient_target == 8
     assert SECOND.data.options["replay"] == 0.2
     for recipe in (FIRST, SECOND):
         StereoAugmentation.from_settings(recipe.data.options["augmentation"])
