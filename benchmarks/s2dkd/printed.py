@@ -14,6 +14,9 @@ from trials import BEFORE, DEFAULT, PLAIN, SHIPPED, SPARSE, TEACHERS, Trial, bas
 
 from wheatstone.files import write_bytes
 
+CHANGES = (*(f"{region}/epe" for region in REGIONS), "edge/bad_2")
+"""Figures whose change is printed, in per cent of themselves."""
+
 Results = dict[tuple[str, str], list[Mapping[str, Any]]]
 
 
@@ -90,13 +93,13 @@ def _differences(grouped: Results) -> list[str]:
         if key == ("none", SPARSE) or not own:
             continue
         cells = []
-        for name in (f"{region}/epe" for region in REGIONS):
+        for name in CHANGES:
             gaps = [100 * (own[seed][name] / plain[seed][name] - 1) for seed in own]
             better = sum(gap < 0 for gap in gaps)
             spread = f" ± {statistics.stdev(gaps):.1f}" if len(gaps) > 1 else ""
             cells.append(f"{statistics.fmean(gaps):+.1f}{spread} %, {better} of {len(gaps)}")
         rows.append([*_title(key), *cells])
-    heads = [f"{_heading(f'{region}/epe')}, better" for region in REGIONS]
+    heads = [f"{_heading(name).removesuffix(' px').removesuffix(' %')}, better" for name in CHANGES]
     if not rows:
         return []
     text = "Change against sparse truth alone, seed by seed (negative is better):"
