@@ -35,6 +35,7 @@ from tables import machine
 from trials import (
     DEFAULT,
     NARROW,
+    PULL,
     SHIPPED,
     SHIPPED_MATCHER,
     SPARSE,
@@ -241,7 +242,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--pull",
         type=pull,
         nargs="+",
-        default=[pull("4")],
+        default=[("", PULL)],
         metavar="[VARIANT=]SHARE",
         help="gradient of the teacher as a share of that of the truth, of all variants and of single ones",
     )

@@ -1,5 +1,6 @@
 """What there is to see: two students of one seed on three fresh scenes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +20,25 @@ _PLACES = (0.9, 0.5, 0.1)
 _HIGHEST = 0.98  # quantile of the true disparity that gets the last colour: a near thing must not take all of them
 
 
-def picture(path: Path, scenes: Any, sparse: Path, taught: Path, *, enlarge: int = 1) -> None:
+def picture(path: Path, scenes: Any, sparse: Path, taught: Path) -> None:
     """Draw the left view, the scan, both students and the truth, a row a scene.
 
     The scenes are not the best ones: ordered by what the teacher gained in the edge band they stand at nine tenths, in the
     middle, and at one tenth.
     """
-    answers = [_answers(weights, scenes) for weights in (sparse, taught)]
-    gains = [
-        _edge_error(answers[0][index], scenes[index]) - _edge_error(answers[1][index], scenes[index])
-        for index in range(len(scenes))
-    ]
+    samples = [scenes[index] for index in range(len(scenes))]
+    before, after = (_answers(weights, samples) for weights in (sparse, taught))
+    triples = list(zip(samples, before, after, strict=True))
+    gains = [_edge_error(old, sample) - _edge_error(new, sample) for sample, old, new in triples]
     order = np.argsort(gains)
     chosen = [int(order[round(share * (len(order) - 1))]) for share in _PLACES]
-    rows = [_row(scenes[index], [found[index] for found in answers]) for index in chosen]
-    write_image(path, contact_sheet(rows, enlarge=enlarge))
+    rows = [_row(*triples[index]) for index in chosen]
+    write_image(path, contact_sheet(rows))
 
 
 @torch.no_grad()
-def _answers(weights: Path, scenes: Any) -> list[Tensor]:
+def _answers(weights: Path, samples: Sequence[StereoSample]) -> list[Tensor]:
     matcher = load_matcher(str(weights))
-    samples = (scenes[index] for index in range(len(scenes)))
     return [matcher(sample.views["left"][None], sample.views["right"][None]).disparity for sample in samples]
 
 
@@ -49,7 +48,7 @@ def _edge_error(answer: Tensor, sample: StereoSample) -> float:
     return float((answer - truth).abs()[band].mean()) if band.any() else 0.0
 
 
-def _row(sample: StereoSample, answers: list[Tensor]) -> list[np.ndarray]:
+def _row(sample: StereoSample, *answers: Tensor) -> list[np.ndarray]:
     truth = sample.disparity[None]
     high = float(torch.quantile(truth, _HIGHEST))
     scan = torch.where(sample.valid, sample.disparity, torch.zeros_like(sample.disparity))

@@ -25,6 +25,9 @@ NARROW, SHIPPED = "narrow", "shipped"
 SHIPPED_MATCHER = Build("wheatstone.matching.embedded:EmbeddedMatcher", {"start": "none"})
 """The matcher that ships, without semi-global matching to start from, which would hand its own edges through."""
 
+PULL = 4.0
+"""Gradient of the teacher as a share of that of the truth, unless told otherwise."""
+
 _PLAIN_TEACHER = "none"
 _FIRST, _SECOND = recipes["mono2stereo-pretrain-small"], recipes["mono2stereo-finetune-small"]
 DEFAULT: str = _SECOND.objective().variant
@@ -162,4 +165,4 @@ def pull(text: str) -> tuple[str, float]:
 
 def _pull_of(options: argparse.Namespace, variant: str) -> float:
     shares = dict(options.pull)
-    return float(shares.get(variant, shares.get("", 4.0)))
+    return float(shares.get(variant, shares.get("", PULL)))

@@ -16,7 +16,7 @@ from wheatstone.training.scene_cache import SceneCache
 from wheatstone.training.settings import from_settings
 from wheatstone.training.stereo_data import DatasetPairs
 from wheatstone.training.taught_data import Replayed, taught_pairs
-from wheatstone.training.teachers import MonocularErrors, ScannedScenes, TaughtDataset, TeacherMaps, check_views
+from wheatstone.training.teachers import MonocularErrors, ScannedScenes, TaughtDataset, TeacherMaps, teachers_of
 
 PLAIN = StereoAugmentation(crop=(32, 48)).only()
 
@@ -131,7 +131,7 @@ def test_maps_are_made_once_at_full_size_for_the_views_asked_for(tmp_path):
     with pytest.raises(InputError, match="confident is a share"):
         TeacherMaps(kept, "left", confident=2.0)
     with pytest.raises(InputError, match="left or both"):
-        check_views("right")
+        teachers_of("right")
 
 
 class Old(DataSource):

@@ -152,9 +152,8 @@ def _excess(gradient: Tensor, known: Bool[Tensor, "B 1 H G"], reach: int) -> Ten
     count = known.sum(-1, keepdim=True)
     rank = known.cumsum(-1) - 1
     line = gradient.new_full((*gradient.shape[:-1], max(gradient.shape[-1], size) + 1), torch.nan)
-    line = line.scatter(-1, rank.masked_fill(~known, line.shape[-1] - 1), gradient)[
-        ..., :-1
-    ]  # known gaps, side by side
+    place = rank.masked_fill(~known, line.shape[-1] - 1)
+    line = line.scatter(-1, place, gradient)[..., :-1]  # known gaps, side by side
     start = torch.minimum(rank - reach, count - size).clamp(min=0)
 
     def largest(part: Tensor) -> Tensor:

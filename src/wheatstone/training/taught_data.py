@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from wheatstone.datasets import StereoDataset, load_dataset
-from wheatstone.datasets.augmentation import TEACHERS, StereoAugmentation
+from wheatstone.datasets.augmentation import StereoAugmentation
 from wheatstone.depth import load_depth
 from wheatstone.errors import InputError
 from wheatstone.training.disparity_dropout import LidarScan
@@ -24,8 +24,7 @@ from wheatstone.training.teachers import (
     TaughtDataset,
     TeacherMaps,
     Views,
-    check_views,
-    seen,
+    teachers_of,
 )
 
 __all__ = ["Replayed", "scanned_scenes", "taught_pairs"]
@@ -62,7 +61,7 @@ class Replayed:
             raise InputError(f"replay is a share of the items, 0..1, got {self.share}")
         if not 0 < self.density <= 1:
             raise InputError(f"replay: density is a share of the labels, above 0, at most 1, got {self.density}")
-        check_views(self.views)
+        teachers_of(self.views)
 
     def __len__(self) -> int:
         return len(self.new)
@@ -76,7 +75,7 @@ class Replayed:
             stays = torch.from_numpy(generator.random(item["valid"].shape) < self.density)
             valid = item["valid"] & stays
             item |= {"valid": valid, "disparity": item["disparity"] * valid}
-        for name in TEACHERS[: len(seen(self.views))]:
+        for name in teachers_of(self.views).values():
             item |= {name: torch.zeros_like(item["disparity"]), f"{name}_valid": torch.zeros_like(item["valid"])}
         return item
 
@@ -128,10 +127,11 @@ def taught_pairs(
         DatasetError: a data set that is broken.
     """
     place, shape = Path(cache), (int(size[0]), int(size[1]))
-    check_views(views)
+    teachers_of(views)
     if not 0 <= replay <= 1:
         raise InputError(f"replay is a share of the items, 0..1, got {replay}")
-    if Path(folder) == place and without is None:
+    nothing = Path(folder) == place
+    if nothing and without != "scenes":
         raise InputError(
             "this recipe needs data: name with --data a stereo data set with sparse truth, for example kitti-2015=PATH"
         )
@@ -141,12 +141,12 @@ def taught_pairs(
             "or data.replay=0 to do without"
         )
     cut = StereoAugmentation.from_settings(augmentation)
-    estimated = Path(folder) != place or errors is None
+    estimated = not nothing or errors is None
     given: StereoDataset
-    if Path(folder) != place:
-        given = load_dataset(str(folder))
-    else:
+    if nothing:
         given = scanned_scenes(place, seed, count=scenes, size=shape, lidar=lidar or {}, errors=errors, views=views)
+    else:
+        given = load_dataset(str(folder))
     if estimated:
         depth = load_depth(teacher, device=device)
         given = TaughtDataset(given, TeacherMaps(DepthCache(depth, place), views, confident))

@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from wheatstone.datasets import StereoDataset, layout
+from wheatstone.datasets.augmentation import TEACHERS
 from wheatstone.errors import InputError
 from wheatstone.progress import Clock, ProgressCallback
 from wheatstone.samples import StereoSample, to_uint8
@@ -26,22 +27,17 @@ from wheatstone.training.scene_cache import SceneCache
 __all__ = ["MonocularErrors", "ScannedScenes", "TaughtDataset", "TeacherMaps", "Views"]
 
 Views = Literal["left", "both"]
-_EXTRAS = {"left": "teacher", "right": "teacher_right"}
 
 
-def check_views(views: str) -> None:
-    """Refuse what names no views.
+def teachers_of(views: str) -> dict[str, str]:
+    """View to the name of its teacher in a sample, for the views that have one.
 
     Raises:
         InputError: neither `left` nor `both`.
     """
     if views not in ("left", "both"):
         raise InputError(f"teacher: views are left or both, got {views!r}")
-
-
-def seen(views: Views) -> tuple[Literal["left", "right"], ...]:
-    """The views whose teacher there is."""
-    return ("left",) if views == "left" else ("left", "right")
+    return dict(zip(("left", "right") if views == "both" else ("left",), TEACHERS, strict=False))
 
 
 @dataclass(frozen=True)
@@ -65,14 +61,14 @@ class TeacherMaps:
         Raises:
             InputError: the setting and what it may be.
         """
-        check_views(self.views)
+        teachers_of(self.views)
         if not 0 <= self.confident <= 1:
             raise InputError(f"teacher: confident is a share, 0..1, got {self.confident}")
 
     def __call__(self, sample: StereoSample) -> dict[str, Tensor]:
         """The maps of a sample `[1,H,W]`; sky, where the sample knows it (`extras["sky"]`), is not believed in the left view."""
         found: dict[str, Tensor] = {}
-        for view in seen(self.views):
+        for view, name in teachers_of(self.views).items():
             if view not in sample.views:
                 raise InputError(f"{sample.key}: has no view {view!r} to estimate depth of")
             pixels = to_uint8(sample.views[view])
@@ -82,7 +78,7 @@ class TeacherMaps:
             believed = inverse.isfinite() & torch.from_numpy(layout.decode_unit(map_["confidence"]) >= self.confident)
             if view == "left" and "sky" in sample.extras:
                 believed &= ~sample.extras["sky"].bool()
-            found |= {_EXTRAS[view]: inverse, f"{_EXTRAS[view]}_valid": believed}
+            found |= {name: inverse, f"{name}_valid": believed}
         return found
 
 
@@ -183,7 +179,7 @@ class ScannedScenes(StereoDataset):
         Raises:
             InputError: views that are neither `left` nor `both`.
         """
-        check_views(views)
+        teachers_of(views)
         self.views = views
         self.scenes, self.lidar, self.errors, self.scan_seed = scenes, lidar, errors, scan_seed
         self.name = "scanned scenes"
@@ -198,7 +194,7 @@ class ScannedScenes(StereoDataset):
             valid = self.lidar(disparity, ~sky[0], numpy_generator_for(self.scan_seed, key, "scan"))
         extras = {"dense_disparity": torch.from_numpy(disparity)[None], "sky": torch.from_numpy(sky[0])[None]}
         if self.errors is not None:
-            for view, name in enumerate(_EXTRAS[view] for view in seen(self.views)):
+            for view, name in enumerate(teachers_of(self.views).values()):
                 map_ = self.errors(stored["inverse_depth"][view], numpy_generator_for(0, key, name))
                 extras |= {name: torch.from_numpy(map_)[None], f"{name}_valid": torch.from_numpy(~sky[view])[None]}
         views = torch.from_numpy(stored["image"]).permute(0, 3, 1, 2).float() / 255
